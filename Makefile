@@ -1,0 +1,63 @@
+# Everything that anyone does here. Tools are installed into .venv on first need.
+
+PYTHON ?= python3
+# What `make test-all` installs; a CPU build is enough, e.g.
+# make test-all TORCH="torch --index-url https://download.pytorch.org/whl/cpu"
+TORCH ?= torch==2.13.0
+WORKERS ?= 2
+PROGRAM ?= workers/digits.py
+# BROKER=redis://HOST:PORT/DB: the broker of worker, submit and flower
+BROKER ?=
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+WITH_BROKER := $(if $(BROKER),ASHA_QUEUE_BROKER=$(BROKER))
+TESTS := tests/test_*.py tests/pure tests/server tests/processes tests/chaos
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help run test test-all lint bench worker submit flower
+
+help:  ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: .venv/.for-run  ## tune workers/digits.py on this machine, with WORKERS=2
+	$(BIN)/asha-queue run workers/digits.py --workers $(WORKERS)
+
+test: .venv/.for-test  ## run all tests but the slow ones
+	$(BIN)/python -m pytest $(TESTS) -m "not slow"
+
+test-all: test .venv/.for-torch  ## run the slow tests too, with PyTorch
+	$(BIN)/python -m pytest $(TESTS) -m slow
+
+lint: .venv/.for-test  ## check style, format and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+bench: .venv/.for-test  ## measure what a decision costs
+	$(BIN)/python tests/benchmarks/decisions.py
+
+worker: .venv/.for-run  ## start one CPU worker for BROKER, with Celery's own command
+	$(WITH_BROKER) $(BIN)/celery -A asha_queue worker
+
+submit: .venv/.for-run  ## run PROGRAM=workers/digits.py on the workers of BROKER
+	$(BIN)/asha-queue run $(PROGRAM) $(if $(BROKER),--broker $(BROKER))
+
+flower: .venv/.for-run  ## watch the queue of BROKER at http://127.0.0.1:5555
+	$(WITH_BROKER) $(BIN)/celery -A asha_queue flower --address=127.0.0.1 --port=5555
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/.for-run: pyproject.toml | .venv/bin/python
+	$(PIP) -e '.[examples]'
+	@touch $@
+
+.venv/.for-test: pyproject.toml | .venv/bin/python
+	$(PIP) -e '.[test]'
+	@touch $@ .venv/.for-run
+
+.venv/.for-torch: .venv/.for-test
+	$(PIP) $(TORCH)
+	@touch $@

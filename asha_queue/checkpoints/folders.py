@@ -1,0 +1,141 @@
+"""Checkpoints of one experiment, as folders below a storage root.
+
+Rules
+
+* `NAME/checkpoints/UID/TRIAL/TOKEN-CLAIM-STEP/`: no two processes ever write to the same folder,
+  not even a frozen one that wakes up after its segment was given to another.
+* Files are written under another name; then come the manifest, a sync of everything, and one
+  rename. What has no manifest under its final name does not exist.
+* Nothing here deletes what was once finished.
+* *Corrupt* (the files are not those of the manifest) and *unreachable* (this node does not see the
+  experiment's folder at all, or may not read it) are told apart: one has lost the checkpoint, the
+  other is a node with another disk.
+"""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from asha_queue.checkpoints import manifest
+from asha_queue.errors import CheckpointCorrupt, CheckpointUnreachable
+
+#: Characters of the claim's id in the name of a folder.
+CLAIM_SHOWN = 8
+
+
+@dataclass(slots=True)
+class Draft:
+    """A checkpoint being written: its folder, what it will stand for, and in the end its record."""
+
+    folder: Path
+    resource: int
+    metrics: dict[str, float]
+    #: {"path", "resource", "metrics", "bytes", "digest"}; `path` is relative to the storage root.
+    record: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """Where to go on: the newest good checkpoint's folder and resource, and what had to be
+    dropped on the way to it."""
+
+    folder: Path | None
+    resource: int
+    dropped: list[str]
+    reasons: list[str]
+
+
+class Checkpoints:
+    """Writes and verifies the checkpoints of one experiment."""
+
+    def __init__(self, storage: str | Path, experiment: str, uid: str) -> None:
+        self._root = Path(storage)
+        self._home = self._root / experiment
+        self._uid = uid
+
+    @contextlib.contextmanager
+    def writer(
+        self,
+        trial: int,
+        token: int,
+        claim: str,
+        resource: int,
+        metrics: Mapping[str, float],
+        config_digest: str = "",
+    ) -> Iterator[Draft]:
+        """Gives a draft with an empty folder; when the block ends well, the checkpoint exists and
+        `draft.record` is what the store keeps of it. An exception removes the folder."""
+        parent = self._home / "checkpoints" / self._uid / str(trial)
+        parent.mkdir(parents=True, exist_ok=True)
+        final = _unused(parent, f"{token}-{claim[:CLAIM_SHOWN]}-{resource}")
+        draft = Draft(final.with_name(f".{final.name}.partial"), resource, dict(metrics))
+        draft.folder.mkdir()
+        try:
+            yield draft
+            facts = {
+                "uid": self._uid,
+                "trial": trial,
+                "token": token,
+                "claim": claim,
+                "resource": resource,
+                "metrics": draft.metrics,
+                "config_digest": config_digest,
+            }
+            digest, size = manifest.write(draft.folder, facts)
+            draft.folder.rename(final)
+        except BaseException:
+            shutil.rmtree(draft.folder, ignore_errors=True)
+            raise
+        manifest.sync_folder(parent)
+        draft.record = {
+            "path": final.relative_to(self._root).as_posix(),
+            "resource": resource,
+            "metrics": draft.metrics,
+            "bytes": size,
+            "digest": digest,
+        }
+
+    def verify(self, checkpoint: Mapping[str, Any]) -> Path:
+        """The checkpoint's folder, with every file compared with its manifest.
+
+        Raises CheckpointUnreachable when the experiment's folder is not seen from this node, and
+        CheckpointCorrupt when it is but the checkpoint is not what it was.
+        """
+        for folder in (self._root, self._home):
+            if not folder.is_dir():
+                raise CheckpointUnreachable(f"{folder} does not exist here")
+        folder = self._root / str(checkpoint["path"])
+        if not folder.resolve().is_relative_to(self._home.resolve()):
+            raise CheckpointCorrupt(f"{folder} is not a folder of its experiment, {self._home}")
+        manifest.verify(folder, checkpoint["digest"])
+        return folder
+
+    def restore(self, checkpoints: Sequence[Mapping[str, Any]]) -> Restored:
+        """The newest good one of `checkpoints` (newest last), or none of them.
+
+        Raises CheckpointUnreachable if one cannot be judged from this node.
+        """
+        dropped: list[str] = []
+        reasons: list[str] = []
+        for checkpoint in reversed(checkpoints):
+            try:
+                folder = self.verify(checkpoint)
+            except CheckpointCorrupt as error:
+                dropped.append(checkpoint["path"])
+                reasons.append(str(error))
+            else:
+                return Restored(folder, checkpoint["resource"], dropped, reasons)
+        return Restored(None, 0, dropped, reasons)
+
+
+def _unused(parent: Path, name: str) -> Path:
+    """`name`, or `name.2`, … if this claim saved the same step before."""
+    path, count = parent / name, 1
+    while os.path.lexists(path):
+        count += 1
+        path = parent / f"{name}.{count}"
+    return path

@@ -1,0 +1,79 @@
+"""The manifest: what a checkpoint is and which files it has, with their sizes and digests."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from asha_queue.errors import CheckpointCorrupt, CheckpointError, CheckpointUnreachable
+from asha_queue.settings import FORMAT
+from asha_queue.store.journal import encode
+
+#: Name of the manifest in a checkpoint's folder.
+NAME = "manifest.json"
+
+
+def write(folder: Path, facts: dict[str, Any]) -> tuple[str, int]:
+    """Lists and syncs the files of `folder`, then writes the manifest; returns its digest and the
+    size of all files in bytes."""
+    if (folder / NAME).exists():
+        raise CheckpointError(
+            f"a checkpoint cannot hold a file named {NAME}, which is its manifest; rename yours"
+        )
+    files: dict[str, dict[str, Any]] = {}
+    for path in _files(folder):
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        files[path.relative_to(folder).as_posix()] = {
+            "size": path.stat().st_size,
+            "sha256": sha256,
+        }
+    text = encode({"v": FORMAT, **facts, "files": files}).encode()
+    with (folder / NAME).open("wb") as manifest:
+        manifest.write(text)
+        manifest.flush()
+        os.fsync(manifest.fileno())
+    for directory in [folder, *(path for path in folder.rglob("*") if path.is_dir())]:
+        sync_folder(directory)
+    return hashlib.sha256(text).hexdigest(), sum(file["size"] for file in files.values())
+
+
+def verify(folder: Path, digest: str) -> None:
+    """Raises CheckpointCorrupt unless the manifest is the one with this digest and every file is
+    the one it lists, CheckpointUnreachable when one is there but cannot be read."""
+    try:
+        text = _read(folder / NAME)
+        if hashlib.sha256(text).hexdigest() != digest:
+            raise CheckpointCorrupt(f"{folder / NAME} is not the one that was written")
+        for name, expected in json.loads(text)["files"].items():
+            path = folder / name
+            if path.stat().st_size != expected["size"]:
+                raise CheckpointCorrupt(f"{path} does not have the {expected['size']} bytes it had")
+            with path.open("rb") as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() != expected["sha256"]:
+                    raise CheckpointCorrupt(f"{path} is not the file that was written")
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        raise CheckpointCorrupt(f"{error.filename} is missing") from None
+    except OSError as error:
+        raise CheckpointUnreachable(f"{error.filename} cannot be read: {error.strerror}") from None
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes the names in a folder survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return (path for path in sorted(folder.rglob("*")) if path.is_file())
+
+
+def _read(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read()

@@ -1,0 +1,65 @@
+"""The command line: one file per verb, which parses and prints; the rest is elsewhere."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+import click
+
+from asha_queue.errors import AshaQueueError
+
+#: Each verb is the function of the same name in the module of the same name.
+VERBS = {
+    "run": "run an experiment here, or go on with it",
+    "status": "show experiments, one of them, or one trial and why it was promoted",
+    "export": "print an experiment's journal",
+    "check": "verify a journal against the rules of the search",
+    "delete": "remove an experiment, its checkpoints included",
+    "version": "print the version",
+}
+
+
+class Verbs(click.Group):
+    """Imports a verb when it is called, so that help costs nothing."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        module = importlib.import_module(f"asha_queue.cli.{cmd_name}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl(list(VERBS.items()))
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+def root() -> None:
+    """Hyperparameter tuning by asynchronous successive halving, on a Celery queue.
+
+    \b
+    asha-queue run experiment.py          everything on this machine
+    asha-queue status NAME TRIAL          why a trial was promoted, or not
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point: exit code 0, 1 (a check failed), 2 (an error, told in one message) or 130."""
+    try:
+        sys.exit(root.main(args=arguments, standalone_mode=False))
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except AshaQueueError as error:
+        click.echo(f"asha-queue: {error}", err=True)
+        sys.exit(2)
+    except click.Abort:
+        click.echo("stopped", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()  # a reader such as `head` has enough
+        sys.exit(0)

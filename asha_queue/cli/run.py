@@ -1,0 +1,82 @@
+"""`asha-queue run`."""
+
+import contextlib
+import shlex
+import sys
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from asha_queue import where
+from asha_queue.cli.common import broker_option, json_option, print_json
+from asha_queue.cli.files import experiment_in
+from asha_queue.experiment import Interrupted
+from asha_queue.result import Result
+from asha_queue.terminal import Silent, number, rung_table, view
+from asha_queue.views import overview, savings, short
+
+
+@click.command()
+@click.argument("file", metavar="FILE[:NAME]")
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="CPU workers to start here; default: one per GPU, or one. Without a broker only.",
+)
+@click.option("--storage", metavar="DIR", help="Root of checkpoints, logs and exports.")
+@click.option("--fresh", is_flag=True, help="Delete what exists under this name, and start anew.")
+@broker_option
+@json_option
+def run(
+    file: str,
+    workers: int | None,
+    storage: str | None,
+    fresh: bool,
+    broker: str | None,
+    as_json: bool,
+) -> None:
+    """Run the experiment in FILE (.py or .toml) to its end, or go on with it.
+
+    Without a broker everything runs on this machine: an embedded Valkey server, workers and the
+    coordinator. Ctrl-C ends it cleanly; the same command goes on where it was. NAME says which
+    experiment of a Python file is meant, if there are several.
+    """
+    with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
+        experiment = experiment_in(file)
+    try:
+        result = experiment.run(
+            workers=workers,
+            broker=broker,
+            storage=storage,
+            fresh=fresh,
+            progress=Silent() if as_json else view(),
+        )
+    except Interrupted:
+        again = shlex.join(["asha-queue", "run", *(a for a in sys.argv[2:] if a != "--fresh")])
+        click.echo(f"stopped; nothing finished is lost. Go on with: {again}", err=True)
+        raise click.exceptions.Exit(130) from None
+    if as_json:
+        print_json(overview(result, [], {}))
+    else:
+        _print(result, storage)
+
+
+def _print(result: Result, storage: str | None) -> None:
+    console = Console(highlight=False)
+    console.print(rung_table(overview(result, [], {})))
+    best = result.best
+    if best is None:
+        console.print("no trial has a result; `asha-queue status` says what happened")
+        return
+    metric = result.specification.metric
+    console.print(f"best        {short(best.config)}", markup=False)
+    console.print(
+        f"            {metric}={number(best.metrics[metric])} at {best.resource} "
+        f"(trial {best.trial})"
+    )
+    if best.checkpoint:
+        folder = Path(where.storage(storage, result.specification.storage).url)
+        console.print(f"checkpoint  {folder / best.checkpoint['path']}", soft_wrap=True)
+    console.print(f"trained     {savings(result)}", soft_wrap=True)

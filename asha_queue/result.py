@@ -1,0 +1,314 @@
+"""What an experiment has brought so far, folded from its journal.
+
+A read model: it takes entries in any order that a journal may have, skips what it does not know,
+and refuses nothing. Whether a journal is right is for `search.rules` to say. Applying an entry
+costs the same however long the journal is, so that views can follow a running experiment.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from asha_queue.errors import AshaQueueError
+from asha_queue.search.rung import number
+from asha_queue.specification import Specification
+
+
+@dataclass(slots=True)
+class RungResult:
+    """What a trial brought in one rung; `value` is NaN when the trial diverged there."""
+
+    rung: int
+    level: int
+    value: float
+    metrics: dict[str, Any]
+    reached: int
+    checkpoint: dict[str, Any] | None
+    seconds: float
+    worker: str | None
+
+
+@dataclass(slots=True)
+class TrialResult:
+    """One trial; the segment in training, if any, has `worker`, `start` and `target`.
+
+    `rung` is the last one with a result or in training, `resource` the largest reached, `metrics`
+    those of the last result, `attempts` the number of times that a segment of it was scheduled.
+    """
+
+    number: int
+    bracket: int = 0
+    config: dict[str, Any] = field(default_factory=dict)
+    state: str = "queued"
+    rung: int | None = None
+    resource: int = 0
+    metrics: dict[str, Any] = field(default_factory=dict)
+    results: list[RungResult] = field(default_factory=list)
+    attempts: int = 0
+    worker: str | None = None
+    start: int | None = None
+    target: int | None = None
+    error: str | None = None
+    curve: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """A trial's metrics at a resource; `checkpoint` is that of the rung's result, if it has one."""
+
+    trial: int
+    config: dict[str, Any]
+    metrics: dict[str, Any]
+    checkpoint: dict[str, Any] | None
+    resource: int
+
+
+@dataclass(frozen=True, slots=True)
+class RungSummary:
+    """A rung's results (final failures count), promotions out of it, and best value."""
+
+    rung: int
+    level: int
+    results: int
+    promoted: int
+    best: float | None
+
+
+class Result:
+    """The trials of an experiment and what is best among them."""
+
+    def __init__(self, specification: Specification) -> None:
+        self.specification = specification
+        self.trials: list[TrialResult] = []
+        #: "running", "finished" or "cancelled".
+        self.state = "running"
+        #: The best value seen at any resource, in a rung's result or on the way to it.
+        self.best_seen: Best | None = None
+        #: Resource spent by all attempts, those that were lost included.
+        self.resource_spent = 0
+        #: The entries this was folded from, if `from_journal` or `simulate` made it.
+        self.journal: list[dict[str, Any]] = []
+        self._levels = specification.ladder.levels
+        self._results = [0] * len(self._levels)
+        self._scheduled = [0] * (len(self._levels) + 1)
+        self._least_loss = math.inf
+        self._began: float | None = None
+        self._latest = 0.0
+
+    @classmethod
+    def from_journal(cls, entries: Iterable[dict[str, Any]]) -> Self:
+        """Folds a whole journal, whose first entry is `submitted`."""
+        journal = list(entries)
+        result = cls(Specification.from_json(journal[0]["experiment"]))
+        for entry in journal:
+            result.apply(entry)
+        result.journal = journal
+        return result
+
+    @property
+    def best(self) -> Best | None:
+        """The best result of the highest rung that has one with a finite value."""
+        return self._best(self.specification.metric, self.specification.mode)
+
+    def get_best_config(
+        self, metric: str | None = None, mode: str | None = None
+    ) -> dict[str, Any] | None:
+        """The configuration of the best trial, by another metric or mode if one is given."""
+        best = self._best(metric or self.specification.metric, mode or self.specification.mode)
+        return best.config if best else None
+
+    @property
+    def rungs(self) -> list[RungSummary]:
+        """One line per rung, from the lowest."""
+        summaries = []
+        for rung, level in enumerate(self._levels):
+            leader = self._leader(rung, self.specification.metric, self.specification.mode)
+            best = leader.results[rung].value if leader else None
+            promoted = self._scheduled[rung + 1]
+            summaries.append(RungSummary(rung, level, self._results[rung], promoted, best))
+        return summaries
+
+    @property
+    def resource_full(self) -> int:
+        """What training every trial up to max_t would spend."""
+        return self.specification.num_trials * self.specification.max_t
+
+    @property
+    def seconds(self) -> float:
+        """From the first entry to the last."""
+        return 0.0 if self._began is None else self._latest - self._began
+
+    def to_pandas(self) -> Any:
+        """A pandas DataFrame with one row per trial; nested columns such as `config.lr`."""
+        try:
+            import pandas
+        except ImportError:
+            raise AshaQueueError(
+                "to_pandas() needs pandas, which is not installed: pip install pandas"
+            ) from None
+        return pandas.json_normalize(
+            [
+                {
+                    "trial": trial.number,
+                    "state": trial.state,
+                    "rung": trial.rung,
+                    "resource": trial.resource,
+                    "metrics": trial.metrics,
+                    "config": trial.config,
+                }
+                for trial in self.trials
+            ]
+        )
+
+    def apply(self, entry: Mapping[str, Any]) -> None:
+        """Folds one entry of the journal."""
+        at = entry.get("at")
+        if at is not None:
+            self._began = at if self._began is None else self._began
+            self._latest = at
+        kind = entry["type"]
+        if kind in ("finished", "cancelled"):
+            self._end(kind)
+        elif "trial" in entry:
+            trial = self._trial(entry["trial"])
+            if kind == "scheduled":
+                self._schedule(trial, entry)
+            elif kind == "started":
+                trial.state = "running"
+                trial.rung = entry["rung"]
+                trial.worker = entry.get("worker")
+                trial.start = entry.get("start") or 0
+            elif kind in ("completed", "suspended", "failed", "lost"):
+                self._leave(trial, entry)
+            if self.state != "running":  # a straggler's entry, after the end
+                _settle(trial)
+
+    def _trial(self, trial: int) -> TrialResult:
+        while len(self.trials) <= trial:
+            self.trials.append(TrialResult(len(self.trials)))
+        return self.trials[trial]
+
+    def _schedule(self, trial: TrialResult, entry: Mapping[str, Any]) -> None:
+        trial.state = "queued"
+        trial.bracket = entry.get("bracket", 0)
+        trial.config = entry.get("config") or trial.config
+        trial.target = entry.get("target")
+        trial.attempts += 1
+        if entry.get("attempt", 1) == 1:
+            self._scheduled[entry["rung"]] += 1
+
+    def _leave(self, trial: TrialResult, entry: Mapping[str, Any]) -> None:
+        """The end of an attempt, whichever it was."""
+        reached = entry.get("reached")
+        if reached is not None:
+            trial.resource = max(trial.resource, reached)
+            if trial.start is not None:
+                self.resource_spent += max(0, reached - trial.start)
+        trial.state = "queued"
+        if entry["type"] == "completed":
+            self._complete(trial, entry)
+        elif entry["type"] == "failed":
+            trial.error = entry.get("error")
+            if entry.get("final"):
+                trial.state = "failed"
+                self._results[entry["rung"]] += 1
+        self._extend_curve(trial, entry.get("curve"))
+        trial.worker = trial.start = None
+        if trial.state != "queued":
+            trial.target = None
+
+    def _complete(self, trial: TrialResult, entry: Mapping[str, Any]) -> None:
+        rung = entry["rung"]
+        metrics = _read(entry.get("metrics"))
+        reached = entry.get("reached")
+        result = RungResult(
+            rung=rung,
+            level=self._levels[rung],
+            value=number(metrics.get(self.specification.metric)),
+            metrics=metrics,
+            reached=self._levels[rung] if reached is None else reached,
+            checkpoint=entry.get("checkpoint"),
+            seconds=entry.get("seconds") or 0.0,
+            worker=entry.get("worker"),
+        )
+        trial.results.append(result)
+        trial.rung, trial.metrics, trial.error = rung, metrics, None
+        self._results[rung] += 1
+        if self._loss(metrics) == math.inf:
+            trial.state = "diverged"
+        else:
+            trial.state = "done" if rung == len(self._levels) - 1 else "waiting"
+        # Before the curve, whose last point is this result without its checkpoint.
+        self._see(trial, metrics, result.reached, result.checkpoint)
+
+    def _extend_curve(self, trial: TrialResult, points: Iterable[Any] | None) -> None:
+        points = [(step, _read(metrics)) for step, metrics in points or ()]
+        if not points:
+            return
+        # A program that saves no checkpoint trains its first steps again: the new ones count.
+        while trial.curve and trial.curve[-1][0] >= points[0][0]:
+            trial.curve.pop()
+        trial.curve += points
+        for step, metrics in points:
+            self._see(trial, metrics, step, None)
+
+    def _see(
+        self,
+        trial: TrialResult,
+        metrics: dict[str, Any],
+        resource: int,
+        checkpoint: dict[str, Any] | None,
+    ) -> None:
+        loss = self._loss(metrics)
+        if loss < self._least_loss:
+            self._least_loss = loss
+            self.best_seen = Best(trial.number, trial.config, metrics, checkpoint, resource)
+
+    def _best(self, metric: str, mode: str) -> Best | None:
+        for rung in reversed(range(len(self._levels))):
+            if leader := self._leader(rung, metric, mode):
+                result = leader.results[rung]
+                checkpoint, reached = result.checkpoint, result.reached
+                return Best(leader.number, leader.config, result.metrics, checkpoint, reached)
+        return None
+
+    def _leader(self, rung: int, metric: str, mode: str) -> TrialResult | None:
+        """The trial with the best finite value in a rung; of equal ones the lowest number."""
+        leader, least = None, math.inf
+        for trial in self.trials:
+            if len(trial.results) > rung:
+                loss = _loss(trial.results[rung].metrics, metric, mode)
+                if -math.inf < loss < least:
+                    leader, least = trial, loss
+        return leader
+
+    def _loss(self, metrics: Mapping[str, Any]) -> float:
+        return _loss(metrics, self.specification.metric, self.specification.mode)
+
+    def _end(self, kind: str) -> None:
+        self.state = kind
+        for trial in self.trials:
+            _settle(trial)
+
+
+def _settle(trial: TrialResult) -> None:
+    """A trial's state once the experiment is over."""
+    if trial.state == "waiting":
+        trial.state = "stopped"
+    elif trial.state in ("queued", "running"):
+        trial.state = "cancelled"
+        trial.worker = trial.start = trial.target = None
+
+
+def _loss(metrics: Mapping[str, Any], metric: str, mode: str) -> float:
+    """The smaller the better; infinite when the metric is missing or no number."""
+    value = number(metrics.get(metric))
+    loss = value if mode == "min" else -value
+    return math.inf if math.isnan(loss) else loss
+
+
+def _read(metrics: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Metrics with the numbers that JSON holds as texts."""
+    metrics = metrics or {}
+    return {k: number(v) if isinstance(v, str) else v for k, v in metrics.items()}

@@ -1,0 +1,247 @@
+"""Checks a journal against the rules that must hold however wild the run was.
+
+1. At each promotion out of a rung the trial was among the best floor(n / eta) of the n results
+   journalled before it.
+2. No trial is promoted twice from one rung, or from a rung that it has not completed.
+3. Each (trial, rung) has at most one result; tokens of a trial only grow; a completion bears the
+   token of its `started`. A claim that finds a checkpoint at its target completes without
+   `started`: then the token is that of the earlier attempt that wrote the checkpoint.
+4. A segment starts below its target, and on its first attempt at most at the level of the rung
+   below.
+5. The fold of the journal is the search's state: it accepts each entry, and is equal after a
+   snapshot was taken and restored.
+6. Trials are numbered from 0 in the order of their start; targets fit the ladder; attempts count
+   from 1, one open segment per trial; whatever happens to an attempt happens to the open one; an
+   experiment finishes when nothing is left to do, and nothing is scheduled after its end.
+
+Written without the search's rungs, so that an error there does not hide here: ranks are looked up
+in plain sorted lists. Only rule 5 runs the search itself, and only on journals that pass the rest.
+"""
+
+import bisect
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from asha_queue.errors import AshaQueueError
+from asha_queue.search.asha import Asha
+from asha_queue.search.ladder import Ladder
+from asha_queue.search.rung import number
+from asha_queue.search.space import Space
+
+
+def check(entries: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Every violation of the rules in a journal, as sentences; empty if there is none."""
+    journal = list(entries)
+    if not journal or journal[0].get("type") != "submitted":
+        return ["the journal does not begin with `submitted`: its first entries are missing"]
+    checker = _Checker(journal[0]["experiment"])
+    for entry in journal[1:]:
+        try:
+            checker.check(entry)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            checker.violations.append(f"entry {entry.get('id')} is malformed: {error!r}")
+    return checker.violations or _check_fold(journal)
+
+
+def _check_fold(journal: list[Mapping[str, Any]]) -> list[str]:
+    experiment = journal[0]["experiment"]
+    ladder, num_trials = _ladder(experiment), _num_trials(experiment)
+    mode, metric = experiment["mode"], experiment["metric"]
+    search = Asha(ladder, mode, metric, num_trials)
+    try:
+        for entry in journal:
+            search.apply(entry)
+    except AshaQueueError as error:
+        return [f"the search refuses the journal: {error}"]
+    first = json.dumps(search.snapshot())
+    restored = Asha.restore(ladder, mode, metric, num_trials, json.loads(first))
+    if json.dumps(restored.snapshot()) != first:
+        return ["the search's state differs after its snapshot was restored"]
+    return []
+
+
+def _ladder(experiment: Mapping[str, Any]) -> Ladder:
+    fields = ("grace_period", "max_t", "reduction_factor")
+    return Ladder(*(experiment[field] for field in fields))
+
+
+def _num_trials(experiment: Mapping[str, Any]) -> int:
+    return int(experiment["num_samples"]) * Space(experiment["space"]).grid_size
+
+
+@dataclass(slots=True)
+class _Trial:
+    """What the journal has said of a trial; `rung` and `attempt` are of its last `scheduled`."""
+
+    rung: int = 0
+    attempt: int = 1
+    open: bool = True
+    #: The attempt ended without a result: the next one may be scheduled.
+    again: bool = False
+    #: Keys (loss, trial) of its results by rung.
+    results: dict[int, tuple[float, int]] = field(default_factory=dict)
+    promoted: set[int] = field(default_factory=set)
+    #: Tokens of `started` by (rung, attempt).
+    tokens: dict[tuple[int, int], int] = field(default_factory=dict)
+    last_token: int = 0
+
+
+class _Checker:
+    def __init__(self, experiment: Mapping[str, Any]) -> None:
+        self.violations: list[str] = []
+        ladder = _ladder(experiment)
+        self._levels = ladder.levels
+        self._eta = ladder.reduction_factor
+        self._metric = experiment["metric"]
+        self._sign = 1 if experiment["mode"] == "min" else -1
+        self._num_trials = _num_trials(experiment)
+        self._trials: dict[int, _Trial] = {}
+        #: Keys of all results of each rung, sorted.
+        self._ranked: list[list[tuple[float, int]]] = [[] for _ in self._levels]
+        self._ended = ""
+
+    def check(self, entry: Mapping[str, Any]) -> None:
+        kind = entry["type"]
+        if kind == "scheduled":
+            self._scheduled(entry)
+        elif kind in ("started", "completed", "suspended", "failed", "lost"):
+            self._attempt(entry)
+        elif kind in ("finished", "cancelled"):
+            self._end(entry)
+        elif kind == "submitted":
+            self._say(entry, "the experiment is submitted a second time")
+
+    def _say(self, entry: Mapping[str, Any], what: str) -> None:
+        if "trial" in entry:
+            what = f"trial {entry['trial']}, rung {entry['rung']}: {what}"
+        self.violations.append(f"entry {entry.get('id')}: {what}")
+
+    def _scheduled(self, entry: Mapping[str, Any]) -> None:
+        name, rung, attempt = entry["trial"], entry["rung"], entry["attempt"]
+        if self._ended:
+            self._say(entry, f"scheduled after the experiment was {self._ended}")
+        if not 0 <= rung < len(self._levels):
+            self._say(entry, f"scheduled, but the ladder has {len(self._levels)} rungs")
+            return
+        if entry["bracket"] != 0 or entry["target"] != self._levels[rung]:
+            self._say(entry, f"its target is {entry['target']} instead of {self._levels[rung]}")
+        trial = self._trials.get(name)
+        if attempt > 1:
+            if (
+                trial is None
+                or not trial.again
+                or (rung, attempt)
+                != (
+                    trial.rung,
+                    trial.attempt + 1,
+                )
+            ):
+                self._say(entry, f"attempt {attempt} does not follow the end of the one before")
+            if trial is not None:
+                trial.attempt, trial.open, trial.again = attempt, True, False
+        elif rung == 0:
+            if name != len(self._trials) or name >= self._num_trials:
+                self._say(entry, f"started as number {len(self._trials)} of {self._num_trials}")
+            self._trials.setdefault(name, _Trial())
+        elif trial is None:
+            self._say(entry, "promoted, but it was never started")
+        else:
+            self._promotion(entry, trial)
+            trial.rung, trial.attempt, trial.open, trial.again = rung, 1, True, False
+
+    def _promotion(self, entry: Mapping[str, Any], trial: _Trial) -> None:
+        below = entry["rung"] - 1
+        if trial.open or trial.again:
+            self._say(entry, "promoted while its segment is open")
+        if below in trial.promoted:
+            self._say(entry, f"promoted twice out of rung {below}")
+        trial.promoted.add(below)
+        key = trial.results.get(below)
+        if key is None:
+            self._say(entry, f"promoted out of rung {below}, which it has not completed")
+            return
+        n = len(self._ranked[below])
+        rank = bisect.bisect_left(self._ranked[below], key) + 1
+        if key[0] == math.inf:
+            self._say(entry, f"promoted out of rung {below}, where it diverged or failed")
+        elif rank > n // self._eta:
+            self._say(
+                entry,
+                f"promoted out of rung {below} with rank {rank} of {n}, "
+                f"when only the best {n // self._eta} may be",
+            )
+
+    def _attempt(self, entry: Mapping[str, Any]) -> None:
+        kind, rung, attempt = entry["type"], entry["rung"], entry["attempt"]
+        trial = self._trials.get(entry["trial"])
+        if trial is None or not trial.open or (rung, attempt) != (trial.rung, trial.attempt):
+            twice = trial is not None and rung in trial.results and kind == "completed"
+            self._say(
+                entry,
+                "completed twice" if twice else f"{kind}, but attempt {attempt} of it is not open",
+            )
+            return
+        if kind == "started":
+            self._started(entry, trial)
+            return
+        self._token(entry, trial)
+        trial.open = False
+        if kind == "completed":
+            self._result(entry["trial"], trial, number(entry["metrics"].get(self._metric)))
+        elif kind == "failed" and entry["final"]:
+            self._result(entry["trial"], trial, math.nan)
+        else:
+            trial.again = True
+
+    def _started(self, entry: Mapping[str, Any], trial: _Trial) -> None:
+        rung, attempt, start = entry["rung"], entry["attempt"], entry["start"]
+        token = int(entry["token"])
+        if (rung, attempt) in trial.tokens:
+            self._say(entry, f"attempt {attempt} is started twice")
+        if token <= trial.last_token:
+            self._say(entry, f"its token {token} is not greater than {trial.last_token}")
+        trial.tokens[rung, attempt] = trial.last_token = token
+        below = self._levels[rung - 1] if rung else 0
+        if not 0 <= start < self._levels[rung]:
+            self._say(entry, f"starts at {start}, not below its target {self._levels[rung]}")
+        elif attempt == 1 and start > below:
+            self._say(entry, f"starts at {start}, above the level {below} that it had reached")
+
+    def _token(self, entry: Mapping[str, Any], trial: _Trial) -> None:
+        """The token at the end of an attempt is that of its `started`."""
+        kind, rung, attempt = entry["type"], entry["rung"], entry["attempt"]
+        started = trial.tokens.get((rung, attempt))
+        if started is not None:
+            if int(entry["token"]) != started:
+                self._say(entry, f"{kind} with token {entry['token']}, started with {started}")
+        elif kind == "completed":
+            earlier = [trial.tokens.get((rung, before)) for before in range(1, attempt)]
+            if int(entry["token"]) not in earlier:
+                self._say(entry, f"completed with token {entry['token']}, never started with it")
+        elif kind == "suspended":
+            self._say(entry, "suspended, but it was not started")
+
+    def _result(self, name: int, trial: _Trial, value: float) -> None:
+        loss = self._sign * value
+        key = (math.inf if math.isnan(loss) else loss, name)
+        trial.results[trial.rung] = key
+        bisect.insort(self._ranked[trial.rung], key)
+
+    def _end(self, entry: Mapping[str, Any]) -> None:
+        if self._ended:
+            self._say(entry, f"{entry['type']}, but it was {self._ended} before")
+        self._ended = entry["type"]
+        if entry["type"] == "cancelled":
+            return
+        if len(self._trials) < self._num_trials:
+            self._say(entry, f"finished with {len(self._trials)} of {self._num_trials} trials")
+        for name, trial in self._trials.items():
+            if trial.open or trial.again:
+                self._say(entry, f"finished while trial {name}, rung {trial.rung}, is open")
+        for rung, ranked in enumerate(self._ranked[:-1]):
+            for loss, name in ranked[: len(ranked) // self._eta]:
+                if loss < math.inf and rung not in self._trials[name].promoted:
+                    self._say(entry, f"finished while trial {name} is promotable, rung {rung}")

@@ -1,0 +1,164 @@
+"""The results at one level, and which of them may be promoted.
+
+Rules
+
+* The candidates are the best floor(n / eta) of all n results, promoted or not; promotable are the
+  candidates that were not promoted yet. Equal values: the lower trial number is better.
+* A value that is NaN, or infinite on the wrong side, counts in n, ranks last and is never promoted.
+
+Theory of operation
+
+* Every result has one key, (loss, trial), smaller is better; no two are equal.
+* Two heaps split the results: `_inside` holds the candidates with the worst on top, `_outside` all
+  others with the best on top. A new result takes its place by at most two heap operations, since
+  it moves the border between them by one result at most. So the border, the worst candidate's key,
+  is always at hand, and a result is a candidate if its key does not exceed it.
+* A third heap holds the results not promoted yet, best on top. Something is promotable if and only
+  if its top is a candidate. Promoted ones are dropped from it when they come to the top.
+
+A result and a promotion thus cost O(log n): a few microseconds, at a million results too.
+"""
+
+import heapq
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from asha_queue.errors import JournalError
+
+#: Loss of a result that ranks last.
+WORST = math.inf
+
+
+def number(value: object) -> float:
+    """A metric's value as a float: NaN for anything that is no number.
+
+    Texts are read too, because JSON cannot hold "NaN", "Infinity" and "-Infinity" as numbers.
+    """
+    if isinstance(value, int | float | str):
+        try:
+            return float(value)
+        except (ValueError, OverflowError):
+            return math.nan
+    return math.nan
+
+
+def written(value: float) -> float | str:
+    """The inverse of `number`: a float as JSON can hold it."""
+    if math.isfinite(value):
+        return value
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why a trial was promoted out of a rung, or not.
+
+    `rank` counts from 1 among all `n` results, of which the best `cut` are candidates. `value` is
+    None for a result that ranks last; `threshold` is the worst candidate's value, the one to beat,
+    None if there is no candidate or if any number would do.
+    """
+
+    rank: int
+    n: int
+    cut: int
+    value: float | None
+    threshold: float | None
+    promoted: bool
+
+
+class Rung:
+    """Results of one rung, for `mode` "min" or "max" and reduction factor `eta`."""
+
+    def __init__(self, eta: int, mode: str) -> None:
+        self._eta = eta
+        self._sign = 1.0 if mode == "min" else -1.0
+        self._losses: dict[int, float] = {}
+        self._promoted: set[int] = set()
+        self._inside: list[tuple[float, int]] = []  # negated keys: the worst candidate on top
+        self._outside: list[tuple[float, int]] = []
+        self._waiting: list[tuple[float, int]] = []
+
+    def __len__(self) -> int:
+        return len(self._losses)
+
+    def add(self, trial: int, value: float) -> None:
+        """Adds the result of a trial that has none here yet; NaN counts and ranks last."""
+        loss = self._sign * value
+        if math.isnan(loss):
+            loss = WORST
+        key = (loss, trial)
+        self._losses[trial] = loss
+        if loss != WORST:
+            heapq.heappush(self._waiting, key)
+        if self._inside and key < self._border():
+            key = _negated(heapq.heapreplace(self._inside, _negated(key)))
+        if len(self._losses) % self._eta == 0:
+            heapq.heappush(self._inside, _negated(heapq.heappushpop(self._outside, key)))
+        else:
+            heapq.heappush(self._outside, key)
+
+    def promotable(self, limit: int) -> list[int]:
+        """The at most `limit` best trials that may be promoted now, best first."""
+        best: list[tuple[float, int]] = []
+        if not self._inside:
+            return []
+        waiting, promoted, border = self._waiting, self._promoted, self._border()
+        while len(best) < limit and waiting and waiting[0] <= border:
+            key = heapq.heappop(waiting)
+            if key[1] not in promoted:
+                best.append(key)
+        for key in best:
+            heapq.heappush(waiting, key)
+        return [trial for _, trial in best]
+
+    def promote(self, trial: int) -> None:
+        """Marks a trial as promoted; raises JournalError, and changes nothing, if it may not be."""
+        loss = self._losses.get(trial)
+        if loss is None:
+            raise JournalError(f"trial {trial} cannot be promoted: it has no result in this rung")
+        if trial in self._promoted:
+            raise JournalError(f"trial {trial} cannot be promoted: it was promoted before")
+        if loss == WORST or not self._inside or (loss, trial) > self._border():
+            cut = len(self._inside)
+            raise JournalError(
+                f"trial {trial} cannot be promoted: it is not among the best {cut} of {len(self)}"
+            )
+        self._promoted.add(trial)
+
+    def explain(self, trial: int) -> Explanation:
+        """Why the trial was promoted, or not, by the results so far; O(n). KeyError without one."""
+        loss = self._losses[trial]
+        key = (loss, trial)
+        return Explanation(
+            rank=1 + sum((other, t) < key for t, other in self._losses.items()),
+            n=len(self),
+            cut=len(self._inside),
+            value=self._value(loss),
+            threshold=self._value(self._border()[0]) if self._inside else None,
+            promoted=trial in self._promoted,
+        )
+
+    def snapshot(self) -> dict[str, Any]:
+        """What the rung holds, as JSON and in one canonical order."""
+        results = [[t, written(self._sign * loss)] for t, loss in sorted(self._losses.items())]
+        return {"results": results, "promoted": sorted(self._promoted)}
+
+    def restore(self, results: Iterable[tuple[int, object]], promoted: Iterable[int]) -> None:
+        """Fills an empty rung with what `snapshot` returned."""
+        for trial, value in results:
+            self.add(trial, number(value))
+        self._promoted.update(promoted)
+
+    def _border(self) -> tuple[float, int]:
+        """The worst candidate's key; there must be one."""
+        return _negated(self._inside[0])
+
+    def _value(self, loss: float) -> float | None:
+        return None if loss == WORST else self._sign * loss
+
+
+def _negated(key: tuple[float, int]) -> tuple[float, int]:
+    """The key by which Python's heaps, which have the smallest on top, have the worst on top."""
+    return (-key[0], -key[1])

@@ -1,0 +1,38 @@
+"""Constants, with their units."""
+
+from typing import Final
+
+#: Version of the journal entries, records, messages and manifests written here.
+FORMAT: Final = 1
+
+#: Seconds that a claim holds without being renewed, measured in the stored lease clock.
+LEASE: Final = 30.0
+#: Seconds between two renewals of a lease.
+RENEW_EVERY: Final = 7.0
+#: Seconds by which one tick can advance the lease clock: a server that was down expires nobody.
+CLOCK_STEP: Final = 5.0
+#: Seconds between two ticks of a coordinator: reap, publish again, renew leadership.
+TICK: Final = 1.0
+#: Seconds that a leader stays leader without renewing.
+LEADER_LEASE: Final = 5.0
+#: Seconds after which a silent worker no longer counts as a slot.
+WORKER_TIMEOUT: Final = 25.0
+
+#: Seconds until a message that nobody claimed is published again; doubles each time …
+PUBLISH_AGAIN: Final = 30.0
+#: … up to this many seconds.
+PUBLISH_AGAIN_MAX: Final = 960.0
+#: Seconds until a segment that a node refused is published again.
+REFUSED_AGAIN: Final = 2.0
+#: Seconds for which a retry avoids the worker it failed on, while others live.
+AVOID: Final = 60.0
+
+#: Deaths of a training process without checkpoint progress in between that make a trial fail.
+POISON_LIMIT: Final = 3
+#: Losses that nobody saw (expired leases) without progress that make a trial fail.
+UNWITNESSED_LIMIT: Final = 10
+
+#: Points kept of a segment's learning curve in the journal.
+CURVE_POINTS: Final = 64
+#: Entries kept, about, in an experiment's stream of live reports.
+LIVE_POINTS: Final = 10_000

@@ -1,0 +1,220 @@
+"""Whole experiments on a virtual clock: the same search, nothing to train and nothing to wait for.
+
+Each worker that becomes free takes one decision of the search; what it trains takes the time that
+`seconds` says. Everything that happens is journalled as in a real run, and the search and the
+result are folds of that journal. A dropped segment loses its work and is trained again at once,
+from where it began, by the worker that dropped it.
+"""
+
+import heapq
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from asha_queue.errors import SpecificationError
+from asha_queue.result import Result
+from asha_queue.search.asha import Asha
+from asha_queue.search.rung import written
+from asha_queue.settings import FORMAT
+from asha_queue.specification import Specification
+
+#: From a configuration and a resource to the metrics that training up to there brings.
+Evaluate = Callable[[dict[str, Any], int], Mapping[str, float]]
+#: From a configuration, a start and a target to the seconds that training between them takes.
+Seconds = Callable[[dict[str, Any], int, int], float]
+
+
+def simulate(
+    experiment: Specification,
+    evaluate: Evaluate,
+    seconds: Seconds,
+    workers: int = 25,
+    straggler: float = 0.0,
+    drop: float = 0.0,
+    until: float | None = None,
+) -> Result:
+    """Runs the experiment on a virtual clock; the result's `journal` holds all its entries.
+
+    Args:
+        experiment: what to run; a random seed is drawn if it has none.
+        evaluate: `(config, t) -> metrics` at resource t.
+        seconds: `(config, start, target) -> float`, the time of a segment without disturbance.
+        workers: number of equal workers.
+        straggler: each segment takes 1 + |z| times as long, z ~ N(0, straggler).
+        drop: probability per second that a running segment is lost, from 0 to below 1.
+        until: virtual second after which nothing happens any more; None: until the end.
+
+    Raises:
+        SpecificationError: an argument is out of its range.
+    """
+    if workers < 1 or straggler < 0 or not 0 <= drop < 1:
+        raise SpecificationError(
+            f"simulate(workers={workers}, straggler={straggler}, drop={drop}): must have "
+            f"workers >= 1, straggler >= 0 and 0 <= drop < 1"
+        )
+    simulation = _Simulation(experiment.seeded(), evaluate, seconds, workers, straggler, drop)
+    simulation.run(math.inf if until is None else until)
+    simulation.result.journal = simulation.journal
+    return simulation.result
+
+
+@dataclass(slots=True)
+class _Segment:
+    """One attempt in training."""
+
+    trial: int
+    rung: int
+    target: int
+    config: dict[str, Any]
+    start: int
+    worker: str
+    attempt: int = 1
+    token: int = 0
+    began: float = 0.0
+    reached: int = 0
+    lost: bool = False
+
+
+class _Simulation:
+    def __init__(
+        self,
+        specification: Specification,
+        evaluate: Evaluate,
+        seconds: Seconds,
+        workers: int,
+        straggler: float,
+        drop: float,
+    ) -> None:
+        self._specification = specification
+        self._space = specification.parameters
+        self._seed = specification.drawn_seed
+        self._levels = specification.ladder.levels
+        self._evaluate = evaluate
+        self._seconds = seconds
+        self._straggler = straggler
+        self._drop = drop
+        self._rng = np.random.default_rng(self._seed)
+        self._search = Asha(
+            specification.ladder,
+            specification.mode,
+            specification.metric,
+            specification.num_trials,
+        )
+        self.result = Result(specification)
+        self.journal: list[dict[str, Any]] = []
+        self._now = 0.0
+        self._idle = [f"cpu{worker}@simulated" for worker in reversed(range(workers))]
+        #: Ends of what is in training: (time, token, segment), the earliest on top.
+        self._agenda: list[tuple[float, int, _Segment]] = []
+        self._tokens = 0
+
+    def run(self, until: float) -> None:
+        experiment = self._specification.to_json()
+        self._write({"type": "submitted", "uid": "simulated", "experiment": experiment})
+        self._fill_slots()
+        while self._agenda and self._agenda[0][0] <= until:
+            self._now, _, segment = heapq.heappop(self._agenda)
+            if segment.lost:
+                self._lose(segment)
+            else:
+                self._complete(segment)
+                self._fill_slots()
+        if self._search.finished:
+            self._write({"type": "finished", "by": "simulation", "reason": "all trials ended"})
+
+    def _fill_slots(self) -> None:
+        """Starts what the search decides, as far as there are idle workers."""
+        trials = self.result.trials
+        for decision in self._search.decide(len(self._idle)):
+            trial, rung = decision.trial, decision.rung
+            new = rung == 0
+            segment = _Segment(
+                trial=trial,
+                rung=rung,
+                target=decision.target,
+                config=self._space.draw(self._seed, trial) if new else trials[trial].config,
+                start=0 if new else self._levels[rung - 1],
+                worker=self._idle.pop(),
+            )
+            self._begin(segment)
+
+    def _begin(self, segment: _Segment) -> None:
+        """Journals that the attempt is scheduled and started, and plans its end."""
+        self._write(
+            {
+                "type": "scheduled",
+                "trial": segment.trial,
+                "bracket": 0,
+                "rung": segment.rung,
+                "target": segment.target,
+                "attempt": segment.attempt,
+                "config": segment.config,
+            }
+        )
+        self._tokens += 1
+        segment.token = self._tokens
+        segment.began = self._now
+        self._write(self._about(segment, "started", start=segment.start))
+        duration = self._seconds(segment.config, segment.start, segment.target)
+        if self._straggler:
+            duration *= 1 + abs(self._rng.normal(0.0, self._straggler))
+        segment.reached, segment.lost = segment.target, False
+        if self._drop:
+            # The time until the first loss, when each unit of time brings one with chance `drop`.
+            survived = self._rng.exponential() / -math.log1p(-self._drop)
+            if survived < duration:
+                segment.lost = True
+                segment.reached = segment.start + int(
+                    (segment.target - segment.start) * survived / duration
+                )
+                duration = survived
+        heapq.heappush(self._agenda, (self._now + duration, segment.token, segment))
+
+    def _complete(self, segment: _Segment) -> None:
+        metrics = self._evaluate(segment.config, segment.target)
+        self._idle.append(segment.worker)
+        self._write(
+            self._about(
+                segment,
+                "completed",
+                metrics={name: written(value) for name, value in metrics.items()},
+                reached=segment.reached,
+                checkpoint=None,
+                seconds=self._now - segment.began,
+                curve=[],
+            )
+        )
+
+    def _lose(self, segment: _Segment) -> None:
+        reached = segment.reached
+        self._write(
+            self._about(segment, "lost", reason="dropped", reached=reached, checkpoint=None)
+        )
+        segment.attempt += 1
+        self._begin(segment)
+
+    def _about(self, segment: _Segment, kind: str, **fields: Any) -> dict[str, Any]:
+        return {
+            "type": kind,
+            "trial": segment.trial,
+            "rung": segment.rung,
+            "attempt": segment.attempt,
+            "token": segment.token,
+            "worker": segment.worker,
+            **fields,
+        }
+
+    def _write(self, fields: dict[str, Any]) -> None:
+        """Appends an entry to the journal and folds it."""
+        entry = {
+            "v": FORMAT,
+            "id": f"{int(self._now * 1000)}-{len(self.journal) + 1}",
+            "at": self._now,
+            **fields,
+        }
+        self.journal.append(entry)
+        self._search.apply(entry)
+        self.result.apply(entry)

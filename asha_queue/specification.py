@@ -1,0 +1,232 @@
+"""The validated fields of an experiment, in Python, JSON and TOML."""
+
+import difflib
+import inspect
+import os
+import re
+import secrets
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
+
+from asha_queue.errors import SpecificationError
+from asha_queue.search.ladder import Ladder
+from asha_queue.search.space import Space
+
+_TRAIN = re.compile(r"^[^:]+\.py:[A-Za-z_]\w*$")
+
+
+class Specification(BaseModel):
+    """What an experiment is: its program, its space, and how its trials are compared.
+
+    A field's description is what its error message says is allowed. Construction raises
+    SpecificationError with one line per bad field, never pydantic's own error.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$",
+        description="1 to 64 letters, digits, '_' or '-', beginning with a letter or a digit",
+    )
+    train: str = Field(
+        pattern=_TRAIN.pattern,
+        description="a function at the top of a file, or a text such as 'file.py:function'",
+    )
+    space: dict[str, Any] = Field(description="a dict of domains, constants and nested dicts")
+    metric: str = Field(
+        min_length=1, description="the name of the reported number to rank trials by"
+    )
+    mode: Literal["min", "max"] = Field(
+        description="'min' if a smaller metric is better, 'max' if a larger one is"
+    )
+    max_t: int = Field(
+        ge=1, description="a whole number of at least 1: the resource of a full training"
+    )
+    grace_period: int = Field(
+        default=1, ge=1, description="a whole number from 1 to max_t: the resource of a first rung"
+    )
+    reduction_factor: int = Field(
+        default=4,
+        ge=2,
+        description="a whole number of at least 2: one in so many trials is promoted",
+    )
+    num_samples: int = Field(
+        default=64, ge=1, description="a whole number of at least 1: trials per point of the grid"
+    )
+    seed: int | None = Field(
+        default=None, ge=0, description="a whole number of at least 0, or None for any"
+    )
+    retries: int = Field(
+        default=1, ge=0, description="a whole number of at least 0: failures that are tried again"
+    )
+    storage: str = Field(
+        default="asha-runs", min_length=1, description="a text: the folder of checkpoints and logs"
+    )
+    digest: str = Field(
+        default="", description="the SHA-256 of the program's file, filled at submission"
+    )
+
+    _parameters: Space = PrivateAttr()
+
+    def __init__(self, **given: Any) -> None:
+        try:
+            super().__init__(**given)
+        except ValidationError as error:
+            lines = [_line(type(self), given, detail) for detail in error.errors()]
+            raise SpecificationError("\n".join(lines)) from None
+
+    @field_validator("train", mode="before")
+    @classmethod
+    def _refer(cls, train: Any) -> Any:
+        try:
+            return reference(train) if callable(train) else train
+        except SpecificationError as error:
+            raise ValueError(str(error)) from None
+
+    @field_validator("space", mode="before")
+    @classmethod
+    def _write_domains(cls, space: Any) -> Any:
+        try:
+            return Space(space).to_json()
+        except SpecificationError as error:
+            raise ValueError(str(error)) from None
+
+    @model_validator(mode="after")
+    def _climb(self) -> Self:
+        if self.grace_period > self.max_t:
+            raise ValueError(
+                f"grace_period={self.grace_period}: must be at most max_t, which is {self.max_t}"
+            )
+        return self
+
+    def model_post_init(self, context: Any, /) -> None:
+        self._parameters = Space(self.space)
+
+    @property
+    def parameters(self) -> Space:
+        """The space, ready to draw from."""
+        return self._parameters
+
+    @property
+    def ladder(self) -> Ladder:
+        return Ladder(self.grace_period, self.max_t, self.reduction_factor)
+
+    @property
+    def num_trials(self) -> int:
+        """New trials in all: `num_samples` for each point of the grid."""
+        return self.num_samples * self._parameters.grid_size
+
+    @property
+    def drawn_seed(self) -> int:
+        """The seed of an experiment that has one, as every submitted one does."""
+        if self.seed is None:
+            raise SpecificationError("seed=None: no seed has been drawn yet; use `seeded()` first")
+        return self.seed
+
+    def seeded(self) -> Self:
+        """This specification, with a random seed if it has none."""
+        if self.seed is not None:
+            return self
+        return self.model_copy(update={"seed": secrets.randbits(32)})
+
+    def to_json(self) -> dict[str, Any]:
+        """Every field with its value, as the journal's `submitted` entry holds them."""
+        return self.model_dump()
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Self:
+        return cls(**fields)
+
+    @classmethod
+    def from_toml(cls, path: str | Path) -> Self:
+        """Reads a `.toml` file that holds the fields; domains are inline tables, and the program's
+        path is relative to the file.
+
+        Each line of an error begins with the file's path.
+        """
+        try:
+            with Path(path).open("rb") as file:
+                fields = tomllib.load(file)
+        except OSError as error:
+            raise SpecificationError(f"{path}: cannot be read: {error.strerror}") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise SpecificationError(f"{path}: not valid TOML: {error}") from None
+        if isinstance(fields.get("train"), str):
+            fields["train"] = str(Path(path).parent / fields["train"])
+        try:
+            return cls(**fields)
+        except SpecificationError as error:
+            lines = [f"{path}: {line}" for line in str(error).splitlines()]
+            raise SpecificationError("\n".join(lines)) from None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Specification) and self.to_json() == other.to_json()
+
+    def differences(self, other: "Specification") -> list[str]:
+        """What `other`, the one newly given, changes; empty when it is the same experiment.
+
+        A seed of None asks for no particular one, and an empty digest is not known yet.
+        """
+        mine, theirs = self.to_json(), other.to_json()
+        if other.seed is None:
+            theirs["seed"] = mine["seed"]
+        sentences = []
+        if self.digest and other.digest and self.digest != other.digest:
+            sentences.append(f"the program {other.train.partition(':')[0]} has changed")
+        for fields in (mine, theirs):
+            del fields["digest"]
+            fields.update({f"space.{key}": value for key, value in fields.pop("space").items()})
+        for field in {**mine, **theirs}:
+            old, new = (fields.get(field, "absent") for fields in (mine, theirs))
+            if old != new:
+                sentences.append(f"{field}: {old} -> {new}")
+        return sentences
+
+
+def reference(function: Callable[..., Any], directory: str | Path | None = None) -> str:
+    """The text `file.py:function` by which workers find `function` again.
+
+    The file is relative to `directory` (default: the working directory) when it is below it, else
+    absolute. Raises SpecificationError for what a file's top level does not hold under a name.
+    """
+    original = inspect.unwrap(function)
+    code = getattr(original, "__code__", None)
+    name = getattr(original, "__qualname__", "")
+    if code is None or not name.isidentifier() or not code.co_filename.endswith(".py"):
+        raise SpecificationError(
+            f"train={function!r}: workers cannot find it by name; define it with `def` at the top "
+            f"of a .py file"
+        )
+    directory = os.path.abspath(directory or Path.cwd())
+    file = Path(directory, code.co_filename)
+    shown = file.relative_to(directory) if file.is_relative_to(directory) else file
+    return f"{shown.as_posix()}:{name}"
+
+
+def _line(model: type[Specification], given: Mapping[str, Any], detail: ErrorDetails) -> str:
+    """One line for one of pydantic's errors: the field, its value and what is allowed."""
+    if detail["type"] == "value_error":  # raised by a validator above, whose text says it all
+        return str(detail["ctx"]["error"])
+    field = str(detail["loc"][0])
+    if detail["type"] == "extra_forbidden":
+        close = difflib.get_close_matches(field, model.model_fields, n=1)
+        fields = ", ".join(name for name in model.model_fields if name != "digest")
+        hint = f"did you mean {close[0]}?" if close else f"the fields are {fields}"
+        return f"{field}={given[field]!r}: there is no such field; {hint}"
+    allowed = model.model_fields[field].description
+    if detail["type"] == "missing":
+        return f"{field}: is missing; it must be {allowed}"
+    return f"{field}={given[field]!r}: must be {allowed}"

@@ -1,0 +1,148 @@
+"""The connection to the server: scripts are called here, and its errors get one clear message."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.resources import files
+from typing import Any, Final
+
+import redis
+from redis.backoff import NoBackoff
+from redis.commands.core import Script
+from redis.retry import Retry
+
+from asha_queue import settings
+from asha_queue.errors import ProtocolError, StoreError, StoreUnavailable, UnknownExperiment
+from asha_queue.where import without_password
+
+#: Seconds for which one `wait` blocks at most; waiting callers ask again.
+LONGEST_WAIT: Final = 10.0
+
+#: Constants of the scripts that are seconds in settings and microseconds there.
+_DURATIONS = (
+    "LEASE",
+    "CLOCK_STEP",
+    "LEADER_LEASE",
+    "WORKER_TIMEOUT",
+    "PUBLISH_AGAIN",
+    "PUBLISH_AGAIN_MAX",
+    "REFUSED_AGAIN",
+    "AVOID",
+)
+_NUMBERS = ("FORMAT", "POISON_LIMIT", "UNWITNESSED_LIMIT", "LIVE_POINTS")
+
+#: What the server answers (the first word of its error), and what to do about it.
+_REMEDIES = {
+    "OOM": "its memory is full: raise maxmemory, or delete experiments",
+    "READONLY": "it is a replica: use the address of the primary",
+    "NOREPLICAS": "too few replicas are connected: see min-replicas-to-write",
+    "MISCONF": "it cannot write to its disk: see its log",
+    "NOPERM": "its user may not run what this needs: see deploy for the ACL rules",
+    "NOAUTH": "it wants a password: put it into the URL, redis://:PASSWORD@host",
+    "WRONGPASS": "it refuses the user or password in the URL",
+}
+
+
+def script_text(name: str) -> str:
+    """The constants, the prelude and the script, as one text."""
+    folder = files(__package__) / "scripts"
+    constants = {key: getattr(settings, key) for key in _NUMBERS}
+    constants |= {key: round(getattr(settings, key) * 1e6) for key in _DURATIONS}
+    header = "".join(f"local {key} = {value}\n" for key, value in constants.items())
+    return header + "".join((folder / part).read_text() for part in ("common.lua", f"{name}.lua"))
+
+
+class Connection:
+    """Calls scripts and commands; safe for threads, and never retries behind the caller's back."""
+
+    def __init__(self, url: str, timeout: float) -> None:
+        self.url = without_password(url)
+        try:
+            self._client = _client(url, timeout)
+            self._waiter = _client(url, LONGEST_WAIT + timeout)
+        except ValueError as error:
+            raise StoreError(f"{self.url} is not the URL of a Redis server: {error}") from None
+        self._scripts: dict[str, Script] = {}
+
+    def close(self) -> None:
+        """Closes the connections; the next call opens new ones."""
+        self._client.close()
+        self._waiter.close()
+
+    def run(self, name: str, keys: Sequence[str], *args: str | int) -> Any:
+        """The answer of scripts/NAME.lua, strings in nested lists."""
+        script = self._scripts.get(name)
+        if script is None:  # two threads may both register it: the same text, the same hash
+            script = self._scripts[name] = self._client.register_script(script_text(name))
+        with self._errors():
+            return script(keys=keys, args=args)
+
+    def find(self, uid: str, name: str, keys: Sequence[str], *args: str | int) -> Any:
+        """As `run`, for scripts that return data; raises `UnknownExperiment`."""
+        answer = self.run(name, keys, *args)
+        if answer == "unknown":
+            raise UnknownExperiment(f"no experiment has the uid {uid}: it was deleted")
+        return answer
+
+    def hash(self, key: str) -> dict[str, str]:
+        """All fields of a hash."""
+        with self._errors():
+            return self._client.hgetall(key)  # type: ignore[return-value]  # decoded: all str
+
+    def field(self, key: str, name: str) -> str | None:
+        """One field of a hash."""
+        with self._errors():
+            return self._client.hget(key, name)  # type: ignore[return-value]  # decoded: str
+
+    def block(self, stream: str, seen: str, seconds: float) -> None:
+        """Blocks until `stream` has an entry after `seen`, at most `seconds` or LONGEST_WAIT."""
+        milliseconds = max(1, round(min(seconds, LONGEST_WAIT) * 1000))  # 0 would be for ever
+        with self._errors():
+            self._waiter.xread({stream: seen}, count=1, block=milliseconds)
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except redis.ResponseError as error:
+            raise self._refused(str(error)) from None
+        except redis.AuthenticationError as error:
+            raise self._unavailable(_remedy(str(error)) or str(error)) from None
+        except redis.TimeoutError:
+            raise self._unavailable("no answer in time: is it running, and reachable?") from None
+        except redis.BusyLoadingError:
+            raise self._unavailable("it is still loading its data: wait a moment") from None
+        except redis.ConnectionError as error:
+            raise self._unavailable(f"{error}") from None
+
+    def _unavailable(self, why: str) -> StoreUnavailable:
+        return StoreUnavailable(f"the server at {self.url} does not answer: {why}")
+
+    def _refused(self, message: str) -> StoreError:
+        if message.startswith("ILLEGAL "):
+            return ProtocolError(message.removeprefix("ILLEGAL "))
+        if remedy := _remedy(message):
+            return StoreUnavailable(f"the server at {self.url} refuses: {remedy} ({message})")
+        return StoreError(f"the server at {self.url} answered: {message}")
+
+
+class Part:
+    """Base of the parts that make up the store on a server: they share one connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+
+def _remedy(message: str) -> str | None:
+    return next((text for word, text in _REMEDIES.items() if word in message.split()[:2]), None)
+
+
+def _client(url: str, timeout: float) -> redis.Redis:
+    return redis.Redis.from_url(
+        url,
+        decode_responses=True,
+        encoding_errors="backslashreplace",  # a worker's name or a reason may hold any bytes
+        socket_timeout=timeout,
+        socket_connect_timeout=min(timeout, 3.0),
+        socket_keepalive=True,
+        retry=Retry(NoBackoff(), 0),  # callers decide when to ask again; scripts may be repeated
+    )

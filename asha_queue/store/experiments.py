@@ -1,0 +1,139 @@
+"""Experiments, their journals and their decisions, on the server."""
+
+from collections.abc import Sequence
+
+from asha_queue.errors import NewerFormat
+from asha_queue.settings import FORMAT
+from asha_queue.store import journal, keys
+from asha_queue.store.connection import Part
+from asha_queue.store.contract import (
+    Claimant,
+    Decided,
+    Description,
+    Json,
+    Lead,
+    QueuedSegment,
+    Read,
+    ScheduledSegment,
+)
+
+
+class Experiments(Part):
+    """The methods of `Store` that take an experiment as a whole."""
+
+    def submit(self, uid: str, name: str, specification: Json) -> str:
+        answer: str = self._connection.run(
+            "submit",
+            [keys.experiment(uid), keys.NAMES],
+            uid,
+            name,
+            journal.encode(specification),
+            int(specification.get("retries", 1)),
+            journal.members({"uid": uid, "experiment": specification}),
+        )
+        return answer
+
+    def uid(self, name: str) -> str | None:
+        return self._connection.field(keys.NAMES, name)
+
+    def names(self) -> dict[str, str]:
+        return self._connection.hash(keys.NAMES)
+
+    def describe(self, uid: str) -> Description:
+        v, name, specification, state, last, submitted_at, leader, term, stale = (
+            self._connection.find(uid, "describe", [keys.experiment(uid)])
+        )
+        if int(v) > FORMAT:
+            raise NewerFormat(
+                f"experiment {name} was written in format {v}, this version knows up to {FORMAT}: "
+                "update asha-queue here"
+            )
+        return Description(
+            uid=uid,
+            name=name,
+            specification=journal.decode(specification),
+            state=state,
+            last=last,
+            submitted_at=float(submitted_at),
+            leader=leader or "",
+            term=int(term),
+            stale=int(stale),
+        )
+
+    def delete(self, uid: str) -> None:
+        self._connection.run("delete", [keys.experiment(uid), keys.NAMES])
+
+    def finish(self, uid: str, last: str, request: str, by: str, reason: str) -> Decided:
+        members = journal.members({"by": by, "reason": reason})
+        answer: Decided = self._connection.run(
+            "finish", [keys.experiment(uid)], last, request, members
+        )
+        return answer
+
+    def schedule(
+        self, uid: str, last: str, request: str, segments: Sequence[ScheduledSegment]
+    ) -> Decided:
+        args: list[str | int] = []
+        for s in segments:
+            args += [s.trial, s.bracket, s.rung, s.target, journal.encode(s.config)]
+        answer: Decided = self._connection.run(
+            "schedule", [keys.experiment(uid)], last, request, *args
+        )
+        return answer
+
+    def published(self, uid: str, segments: Sequence[tuple[int, int, int]]) -> None:
+        args = [number for segment in segments for number in segment]
+        self._connection.run("published", [keys.experiment(uid)], *args)
+
+    def due(self, uid: str, limit: int = 1000) -> list[QueuedSegment]:
+        rows = self._connection.find(uid, "due", [keys.experiment(uid)], limit)
+        return [
+            QueuedSegment(
+                trial=int(trial),
+                bracket=int(bracket),
+                rung=int(rung),
+                target=int(target),
+                attempt=int(attempt),
+                config=journal.decode(config),
+            )
+            for trial, bracket, rung, target, attempt, config in rows
+        ]
+
+    def read(self, uid: str, seen: str, count: int = 1000) -> Read:
+        rows = self._connection.find(
+            uid, "read", [keys.experiment(uid), keys.journal(uid)], seen or "0-0", count
+        )
+        if rows == "gone":
+            return Read(entries=[], gone=True)
+        return Read(entries=[journal.entry(i, _fields(pairs)) for i, pairs in rows], gone=False)
+
+    def wait(self, uid: str, seen: str, seconds: float) -> None:
+        self._connection.block(keys.journal(uid), seen or "0-0", seconds)
+
+    def report(self, uid: str, points: list[Json]) -> None:
+        texts = [journal.encode(point) for point in points]
+        self._connection.run("report", [keys.experiment(uid), keys.live(uid)], *texts)
+
+    def live(self, uid: str, seen: str, count: int = 1000) -> tuple[list[Json], str]:
+        where = [keys.experiment(uid), keys.live(uid)]
+        rows = self._connection.find(uid, "read", where, seen or "0-0", count)
+        if rows == "gone":  # trimmed, or rolled back: from the oldest that is left
+            rows = self._connection.find(uid, "read", where, "0-0", count)
+        points = [journal.decode(_fields(pairs)["data"]) for _, pairs in rows]
+        return points, rows[-1][0] if rows else seen
+
+    def lead(self, uid: str, who: str, wants: int) -> Lead:
+        term, leader = self._connection.find(uid, "lead", [keys.experiment(uid)], who, wants)
+        return Lead(term=int(term), leader=leader, leading=leader == who)
+
+    def resign(self, uid: str, who: str) -> None:
+        self._connection.run("resign", [keys.experiment(uid)], who)
+
+    def claimants(self) -> list[Claimant]:
+        rows = self._connection.run("claimants", [keys.NAMES], keys.experiment(""))
+        found = [Claimant(uid, int(wants), float(since)) for uid, wants, since in rows]
+        return sorted(found, key=lambda claimant: (claimant.submitted_at, claimant.uid))
+
+
+def _fields(pairs: list[str]) -> dict[str, str]:
+    return dict(zip(pairs[::2], pairs[1::2], strict=True))

@@ -1,0 +1,53 @@
+"""Every key that this package writes, except kombu's (which begin with `asha:celery:`).
+
+pattern                            type    owner        lifetime  holds
+asha:names                         hash    experiments  for ever  name → uid
+asha:workers                       hash    fleet        for ever  worker → what it says (JSON)
+asha:workers:seen                  zset    fleet        for ever  worker by its last beat (µs)
+asha:experiment:UID                hash    experiments  delete    the experiment, see below
+asha:experiment:UID:journal        stream  all scripts  delete    the journal; never trimmed
+asha:experiment:UID:live           stream  experiments  delete    about LIVE_POINTS live reports
+asha:experiment:UID:queued         zset    segments     delete    trial by its next publication (µs)
+asha:experiment:UID:running        zset    segments     delete    trial by its deadline (lease µs)
+asha:experiment:UID:refusals       hash    segments     delete    worker → why it refused last
+asha:experiment:UID:trial:N        hash    segments     delete    the record of trial N, see below
+asha:experiment:UID:checkpoints:N  list    segments     delete    its checkpoints, newest last
+
+"delete" = until `Store.delete`. No key has a TTL: a server that slept must expire nobody.
+
+The experiment's hash: v, name, specification (JSON), retries, state, submitted_at, last (id of the
+last decision-relevant entry), request (of the last decision accepted), trials (how many were
+started), clock and tick (the lease clock, and server time of its last tick), leader, term,
+leader_until, wants, stale. Times in µs, except submitted_at (s).
+
+A trial's record: bracket, rung, target, attempt, state, config (JSON), publications; token, claim,
+worker and started (= token once started) of its newest claim; ended_token, ended_claim, ended_how
+of the newest claim that ended; failures, losses, unwitnessed and lost_at (resource at the last
+loss); avoid, avoid_until. The table of its states is in `scripts/common.lua`.
+
+A checkpoint in the list: a JSON object of strings {path, resource, token, metrics, text}, where
+`text` is the checkpoint as its writer described it and `token` that of the claim that wrote it.
+"""
+
+from typing import Final
+
+NAMES: Final = "asha:names"
+WORKERS: Final = "asha:workers"
+SEEN: Final = "asha:workers:seen"
+
+
+def experiment(uid: str) -> str:
+    """The experiment's hash; scripts append `:journal`, `:trial:N` … to it."""
+    return f"asha:experiment:{uid}"
+
+
+def journal(uid: str) -> str:
+    return experiment(uid) + ":journal"
+
+
+def live(uid: str) -> str:
+    return experiment(uid) + ":live"
+
+
+def refusals(uid: str) -> str:
+    return experiment(uid) + ":refusals"

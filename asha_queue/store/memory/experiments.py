@@ -1,0 +1,196 @@
+"""Experiments, their journals and their decisions, in memory."""
+
+from collections.abc import Sequence
+
+from asha_queue import settings
+from asha_queue.errors import NewerFormat, ProtocolError
+from asha_queue.store.contract import (
+    Claimant,
+    Decided,
+    Description,
+    Json,
+    Lead,
+    QueuedSegment,
+    Read,
+    ScheduledSegment,
+)
+from asha_queue.store.memory.fleet import Fleet
+from asha_queue.store.memory.state import (
+    Experiment,
+    Record,
+    clean,
+    microseconds,
+    position,
+    stream_id,
+)
+
+
+class Experiments(Fleet):
+    """The methods of `Store` that take an experiment as a whole."""
+
+    def submit(self, uid: str, name: str, specification: Json) -> str:
+        if name in self.memory.names:
+            return self.memory.names[name]
+        if uid in self.memory.experiments:
+            raise ProtocolError(f"uid {uid} belongs to another name than {name}")
+        now = self.clock()
+        experiment = Experiment(uid, name, clean(specification), microseconds(now))
+        experiment.submitted_at = now
+        experiment.append(now, "submitted", {"uid": uid, "experiment": specification})
+        self.memory.names[name] = uid
+        self.memory.experiments[uid] = experiment
+        return uid
+
+    def uid(self, name: str) -> str | None:
+        return self.memory.names.get(name)
+
+    def names(self) -> dict[str, str]:
+        return dict(self.memory.names)
+
+    def describe(self, uid: str) -> Description:
+        found = self._find(uid)
+        if found.v > settings.FORMAT:
+            raise NewerFormat(f"experiment {found.name} was written in format {found.v}")
+        return Description(
+            uid=uid,
+            name=found.name,
+            specification=clean(found.specification),
+            state=found.state,
+            last=found.last,
+            submitted_at=found.submitted_at,
+            leader=found.leader if found.leader_until > self.clock() else "",
+            term=found.term,
+            stale=found.stale,
+        )
+
+    def delete(self, uid: str) -> None:
+        if experiment := self.memory.experiments.pop(uid, None):
+            del self.memory.names[experiment.name]
+
+    def finish(self, uid: str, last: str, request: str, by: str, reason: str) -> Decided:
+        experiment = self.memory.experiments.get(uid)
+        if experiment is None:
+            return "unknown"
+        if answer := experiment.undecidable(last, request):
+            return answer
+        segments = len(experiment.held("QUEUED") + experiment.held("RUNNING"))
+        if segments:
+            raise ProtocolError(f"an experiment with {segments} open segments cannot finish")
+        experiment.append(self.clock(), "finished", {"by": by, "reason": reason})
+        experiment.state, experiment.request = "finished", request
+        return "ok"
+
+    def read(self, uid: str, seen: str, count: int = 1000) -> Read:
+        entries = self._find(uid).journal
+        if seen in ("", "0-0"):
+            return Read(clean({"entries": entries[:count]})["entries"], gone=False)
+        place = next((i for i, entry in enumerate(entries) if entry["id"] == seen), None)
+        if place is None:
+            return Read([], gone=True)
+        after = entries[place + 1 : place + 1 + count]
+        return Read(clean({"entries": after})["entries"], gone=False)
+
+    def wait(self, uid: str, seen: str, seconds: float) -> None:
+        """Returns at once: the clock is the caller's."""
+
+    def report(self, uid: str, points: list[Json]) -> None:
+        if experiment := self.memory.experiments.get(uid):
+            for point in points:
+                previous = experiment.live[-1][0] if experiment.live else "0-0"
+                experiment.live.append((stream_id(self.clock(), previous), clean(point)))
+            del experiment.live[: -settings.LIVE_POINTS]
+
+    def live(self, uid: str, seen: str, count: int = 1000) -> tuple[list[Json], str]:
+        stream = self._find(uid).live
+        if seen not in [i for i, _ in stream]:
+            rows = stream[:count]
+        else:
+            rows = [(i, point) for i, point in stream if position(i) > position(seen)][:count]
+        return [clean(point) for _, point in rows], rows[-1][0] if rows else seen
+
+    def schedule(
+        self, uid: str, last: str, request: str, segments: Sequence[ScheduledSegment]
+    ) -> Decided:
+        experiment = self.memory.experiments.get(uid)
+        if experiment is None:
+            return "unknown"
+        if answer := experiment.undecidable(last, request):
+            return answer
+        trials, taken = len(experiment.records), set()
+        for s in segments:
+            record = experiment.records.get(s.trial)
+            if s.trial in taken:
+                raise ProtocolError(f"trial {s.trial} is scheduled twice in one call")
+            taken.add(s.trial)
+            if s.rung == 0:
+                if s.trial != trials:
+                    raise ProtocolError(f"trial {s.trial}: the next new trial is {trials}")
+                trials += 1
+            elif not _promotable(record, s):
+                raise ProtocolError(f"trial {s.trial} cannot be promoted to rung {s.rung}")
+        now = self.clock()
+        for s in segments:
+            record = experiment.records.setdefault(s.trial, Record(s.trial, clean(s.config)))
+            record.bracket, record.rung, record.target = s.bracket, s.rung, s.target
+            record.attempt = 1
+            record.failures = record.losses = record.unwitnessed = 0
+            record.avoid = ""
+            experiment.open(now, record)
+        experiment.request = request
+        return "ok"
+
+    def published(self, uid: str, segments: Sequence[tuple[int, int, int]]) -> None:
+        now = self.clock()
+        if experiment := self.memory.experiments.get(uid):
+            for trial, rung, attempt in segments:
+                record = experiment.records.get(trial)
+                if (
+                    record
+                    and record.state == "QUEUED"
+                    and record.due <= now
+                    and (record.rung, record.attempt) == (rung, attempt)
+                ):
+                    delay = settings.PUBLISH_AGAIN * 2**record.publications
+                    record.publications += 1
+                    record.due = now + min(delay, settings.PUBLISH_AGAIN_MAX)
+
+    def due(self, uid: str, limit: int = 1000) -> list[QueuedSegment]:
+        now = self.clock()
+        found = [record for record in self._find(uid).held("QUEUED") if record.due <= now]
+        found.sort(key=lambda record: (record.due, str(record.trial)))
+        return [
+            QueuedSegment(r.trial, r.bracket, r.rung, r.target, r.attempt, clean(r.config))
+            for r in found[:limit]
+        ]
+
+    def lead(self, uid: str, who: str, wants: int) -> Lead:
+        experiment, now = self._find(uid), self.clock()
+        if experiment.leader != who:
+            if experiment.leader_until > now:
+                return Lead(experiment.term, experiment.leader, leading=False)
+            experiment.term += 1
+        experiment.leader, experiment.wants = who, wants
+        experiment.leader_until = now + settings.LEADER_LEASE
+        return Lead(experiment.term, who, leading=True)
+
+    def resign(self, uid: str, who: str) -> None:
+        experiment = self.memory.experiments.get(uid)
+        if experiment and experiment.leader == who:
+            experiment.leader, experiment.leader_until = "", 0.0
+
+    def claimants(self) -> list[Claimant]:
+        found = [
+            Claimant(e.uid, e.wants, e.submitted_at)
+            for e in self.memory.experiments.values()
+            if e.state == "open" and e.leader_until > self.clock()
+        ]
+        return sorted(found, key=lambda claimant: (claimant.submitted_at, claimant.uid))
+
+
+def _promotable(record: Record | None, s: ScheduledSegment) -> bool:
+    return (
+        record is not None
+        and record.state == "IDLE"
+        and (record.bracket, record.rung + 1) == (s.bracket, s.rung)
+        and s.target > record.target
+    )

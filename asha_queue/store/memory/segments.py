@@ -1,0 +1,240 @@
+"""One segment from its claim to its end, in memory."""
+
+from collections.abc import Sequence
+
+from asha_queue import settings
+from asha_queue.errors import ProtocolError
+from asha_queue.store.contract import Claim, Failed, Json, Outcome, RunningSegment, Written
+from asha_queue.store.memory.fleet import Fleet
+from asha_queue.store.memory.state import Experiment, Record, clean, microseconds
+
+
+class Segments(Fleet):
+    """The methods of `Store` that take one segment."""
+
+    def claim(
+        self, uid: str, trial: int, rung: int, attempt: int, claim: str, worker: str
+    ) -> Claim:
+        experiment = self.memory.experiments.get(uid)
+        if experiment is None:
+            return Claim("refused", "the experiment is unknown: it was deleted")
+        r = experiment.records.get(trial)
+        if r is None:
+            return Claim("refused", f"trial {trial} was never scheduled")
+        if r.state == "RUNNING" and r.claim == claim:
+            return _run(r)
+        if r.ended_claim == claim and r.ended_how == "found":
+            return Claim("completed")
+        if reason := self._unclaimable(experiment, r, rung, attempt, worker):
+            return Claim("refused", reason)
+        r.token = max(r.token + 1, microseconds(self.clock()))
+        r.claim, r.worker, r.started = claim, worker, 0
+        if r.newest and r.reached == r.target:
+            r.close("IDLE", "found")
+            found = {"metrics": r.newest["metrics"], "reached": r.target, "checkpoint": r.newest}
+            curve = [[r.target, r.newest["metrics"]]]
+            head = r.head(r.checkpoints[-1].token, worker)
+            experiment.append(
+                self.clock(), "completed", {**head, **found, "seconds": 0, "curve": curve}
+            )
+            return Claim("completed")
+        r.state, r.deadline = "RUNNING", experiment.clock + microseconds(settings.LEASE)
+        return _run(r)
+
+    def _unclaimable(
+        self, experiment: Experiment, r: Record, rung: int, attempt: int, worker: str
+    ) -> str | None:
+        name = f"trial {r.trial} rung {r.rung} attempt {r.attempt}"
+        if experiment.state != "open":
+            return f"the experiment is {experiment.state}"
+        if (r.rung, r.attempt) != (rung, attempt):
+            return f"the message is for rung {rung} attempt {attempt}, present is {name}"
+        if r.state == "RUNNING":
+            return f"{name} was claimed by {r.worker}"
+        if r.state == "IDLE":
+            return f"{name} is completed"
+        if r.state == "FINAL":
+            return f"{name} has failed for good"
+        others = [other for other in self.workers() if other.name != worker]
+        if r.avoid == worker and r.avoid_until > self.clock() and others:
+            r.due = self.clock() + settings.REFUSED_AGAIN
+            return f"{name} avoids {worker}, where it failed"
+        return None
+
+    def start(
+        self, uid: str, trial: int, token: int, start: int, dropped: Sequence[str] = ()
+    ) -> Written:
+        experiment = self.memory.experiments.get(uid)
+        if experiment is None:
+            return "unknown"
+        r = experiment.fenced(trial, token, {}, starting=True)
+        if isinstance(r, str):
+            return "stale"
+        if r.started == token:
+            return "ok"
+        left = [saved for saved in r.checkpoints if saved.checkpoint["path"] not in dropped]
+        resource = left[-1].checkpoint["resource"] if left else 0
+        if start != resource or start >= r.target:
+            raise ProtocolError(
+                f"trial {trial} rung {r.rung} starts at {start}, its newest checkpoint is at "
+                f"{resource} and its target {r.target}"
+            )
+        r.checkpoints = left
+        if dropped:
+            what = f"corrupt checkpoints dropped, training goes on from {start}: "
+            warning = {"trial": trial, "rung": r.rung, "what": what + ", ".join(dropped)}
+            experiment.append(self.clock(), "warning", warning)
+        experiment.append(self.clock(), "started", {**r.head(token, r.worker), "start": start})
+        r.started = token
+        experiment.refusals.pop(r.worker, None)
+        return "ok"
+
+    def renew(self, uid: str, trial: int, token: int) -> Written:
+        experiment = self.memory.experiments.get(uid)
+        if experiment is None:
+            return "unknown"
+        r = experiment.records.get(trial)
+        if r is None or r.state != "RUNNING" or r.token != token:
+            return "stale"
+        r.deadline = experiment.clock + microseconds(settings.LEASE)
+        return "ok"
+
+    def checkpoint(self, uid: str, trial: int, token: int, checkpoint: Json) -> Written:
+        experiment = self.memory.experiments.get(uid)
+        if experiment is None:
+            return "unknown"
+        r = experiment.fenced(trial, token, {})
+        if isinstance(r, str):
+            return "stale"
+        r.check(0, checkpoint)
+        r.push(clean(checkpoint))
+        return "ok"
+
+    def complete(self, uid: str, trial: int, token: int, outcome: Outcome) -> Written:
+        return self._end(uid, trial, token, outcome, "completed")
+
+    def suspend(self, uid: str, trial: int, token: int, outcome: Outcome) -> Written:
+        return self._end(uid, trial, token, outcome, "suspended")
+
+    def _end(self, uid: str, trial: int, token: int, outcome: Outcome, how: str) -> Written:
+        experiment = self.memory.experiments.get(uid)
+        if experiment is None:
+            return "unknown"
+        r = experiment.fenced(trial, token, {how: "ok"})
+        if isinstance(r, str):
+            return "ok" if r == "ok" else "stale"
+        r.check(outcome.reached, outcome.checkpoint)
+        if outcome.checkpoint:
+            r.push(clean(outcome.checkpoint))
+        fields = ("metrics", "reached", "checkpoint", "seconds", "curve")
+        entry = r.head(token, r.worker) | {name: getattr(outcome, name) for name in fields}
+        experiment.append(self.clock(), how, entry)
+        r.close("IDLE" if how == "completed" else "QUEUED", how)
+        if how == "suspended":
+            experiment.again(self.clock(), r)
+        return "ok"
+
+    def fail(
+        self,
+        uid: str,
+        trial: int,
+        token: int,
+        error: str,
+        reached: int,
+        checkpoint: Json | None = None,
+    ) -> Failed:
+        experiment = self.memory.experiments.get(uid)
+        if experiment is None:
+            return "unknown"
+        r = experiment.fenced(trial, token, {"retry": "retry", "final": "final"})
+        if isinstance(r, str):
+            return "retry" if r == "retry" else "final" if r == "final" else "stale"
+        r.check(reached, checkpoint)
+        if checkpoint:
+            r.push(clean(checkpoint))
+        r.failures += 1
+        final = r.failures > experiment.specification.get("retries", 1)
+        entry = {"error": error, "final": final, "reached": reached, "checkpoint": checkpoint}
+        experiment.append(self.clock(), "failed", {**r.head(token, r.worker), **entry})
+        r.close("FINAL" if final else "QUEUED", "final" if final else "retry")
+        if final:
+            return "final"
+        r.avoid, r.avoid_until = r.worker, self.clock() + settings.AVOID
+        experiment.again(self.clock(), r)
+        return "retry"
+
+    def release(self, uid: str, trial: int, claim: str | int, reason: str, counts: bool) -> Written:
+        experiment = self.memory.experiments.get(uid)
+        if experiment is None:
+            return "unknown"
+        r = experiment.records.get(trial)
+        if r is None:
+            return "stale"
+        if r.state == "RUNNING" and str(claim) in (r.claim, str(r.token)):
+            experiment.lose(self.clock(), r, reason, "death" if counts else "asked")
+            return "ok"
+        ended = str(claim) in (r.ended_claim, str(r.ended_token))
+        return "ok" if ended and r.ended_how == "lost" else "stale"
+
+    def release_worker(self, worker: str, reason: str) -> list[tuple[str, int]]:
+        released = []
+        for uid, experiment in self.memory.experiments.items():
+            now = self.clock()
+            for r in _by_deadline(experiment):
+                if r.worker == worker:
+                    experiment.lose(now, r, reason, "death")
+                    released.append((uid, r.trial))
+        return released
+
+    def refuse(
+        self, uid: str, trial: int, rung: int, attempt: int, worker: str, reason: str
+    ) -> None:
+        if experiment := self.memory.experiments.get(uid):
+            experiment.refusals[worker] = reason
+            r = experiment.records.get(trial)
+            if r is None or (r.rung, r.attempt) != (rung, attempt):
+                return
+            if r.state == "RUNNING" and r.worker == worker and r.started != r.token:
+                r.state, r.claim = "QUEUED", ""
+                r.due = self.clock() + settings.REFUSED_AGAIN
+            elif r.state == "QUEUED":
+                r.due = self.clock() + settings.REFUSED_AGAIN
+
+    def refusals(self, uid: str) -> dict[str, str]:
+        experiment = self.memory.experiments.get(uid)
+        return dict(experiment.refusals) if experiment else {}
+
+    def reap(self, uid: str) -> list[int]:
+        experiment, now = self._find(uid), self.clock()
+        passed = microseconds(now) - experiment.tick
+        experiment.clock += max(0, min(passed, microseconds(settings.CLOCK_STEP)))
+        experiment.tick = microseconds(now)
+        expired = [r for r in _by_deadline(experiment) if r.deadline <= experiment.clock]
+        for r in expired:
+            experiment.lose(now, r, "its lease ran out", "nobody")
+        return [r.trial for r in expired]
+
+    def running(self, uid: str) -> list[RunningSegment]:
+        found = [
+            RunningSegment(r.trial, r.rung, r.attempt, r.token, r.worker, r.target)
+            for r in self._find(uid).held("RUNNING")
+        ]
+        return sorted(found, key=lambda segment: segment.trial)
+
+
+def _run(r: Record) -> Claim:
+    return Claim(
+        outcome="run",
+        token=r.token,
+        bracket=r.bracket,
+        rung=r.rung,
+        target=r.target,
+        attempt=r.attempt,
+        start=r.reached,
+        config=clean(r.config),
+        checkpoints=[clean(saved.checkpoint) for saved in r.checkpoints],
+    )
+
+
+def _by_deadline(experiment: Experiment) -> list[Record]:
+    return sorted(experiment.held("RUNNING"), key=lambda r: (r.deadline, str(r.trial)))

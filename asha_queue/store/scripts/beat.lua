@@ -1,0 +1,17 @@
+-- beat(workers, seen; worker, info) → 'ok'
+--
+-- KEYS[1]  hash of worker → what it says of itself
+-- KEYS[2]  zset of workers by their last beat
+-- ARGV[1]  the worker's name
+-- ARGV[2]  what it says of itself, JSON text
+--
+-- Whoever was silent for WORKER_TIMEOUT is forgotten here, so that the names of a fleet that comes
+-- and goes do not pile up.
+
+for _, silent in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', '(' .. digits(now - WORKER_TIMEOUT))) do
+  redis.call('HDEL', KEYS[1], silent)
+  redis.call('ZREM', KEYS[2], silent)
+end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+redis.call('ZADD', KEYS[2], digits(now), ARGV[1])
+return 'ok'

@@ -1,0 +1,60 @@
+-- claim(experiment, seen; trial, rung, attempt, claim, worker)
+--     → {'run', token, bracket, rung, target, attempt, config, {checkpoint …}}
+--     | {'completed'} | {'refused', reason}
+--
+-- KEYS[1]  the experiment's hash; writes the record, `queued`, `running`, the journal
+-- KEYS[2]  zset of workers by their last beat
+-- ARGV[1…3] what the message says: trial, rung, attempt
+-- ARGV[4]  random id of this claim: asking again gives the same answer
+-- ARGV[5]  the worker's name
+--
+-- Token = max(last token of the trial + 1, server time in µs): it grows even when the store was
+-- rolled back to before the last one. A checkpoint at the target completes the segment at once: its
+-- entry bears the token of the claim that wrote it (that one was started; this one never is), while
+-- the record takes a new token, so that the writer's own late `complete` is stale.
+
+local trial, rung, attempt, claim, worker = unpack(ARGV)
+
+local state, clock = unpack(redis.call('HMGET', experiment, 'state', 'clock'))
+if not state then return {'refused', 'the experiment is unknown: it was deleted'} end
+local r = record(trial)
+if not r then return {'refused', 'trial ' .. trial .. ' was never scheduled'} end
+
+local function run(token)
+  return {'run', token, r.bracket, r.rung, r.target, r.attempt, redis.call('HGET', r.key, 'config'),
+    redis.call('LRANGE', r.checkpoints, 0, -1)}
+end
+
+if r.state == 'RUNNING' and r.claim == claim then return run(r.token) end
+if r.ended_claim == claim and r.ended_how == 'found' then return {'completed'} end
+if state ~= 'open' then return {'refused', 'the experiment is ' .. state} end
+local name = 'trial ' .. trial .. ' rung ' .. r.rung .. ' attempt ' .. r.attempt
+if r.rung ~= rung or r.attempt ~= attempt then
+  return {'refused', 'the message is for rung ' .. rung .. ' attempt ' .. attempt .. ', present is ' .. name}
+end
+if r.state == 'RUNNING' then return {'refused', name .. ' was claimed by ' .. r.worker} end
+if r.state == 'IDLE' then return {'refused', name .. ' is completed'} end
+if r.state == 'FINAL' then return {'refused', name .. ' has failed for good'} end
+if r.avoid == worker and count(r, 'avoid_until') > now then
+  local alive = redis.call('ZRANGEBYSCORE', KEYS[2], digits(now - WORKER_TIMEOUT), '+inf')
+  if #alive > 1 or (#alive == 1 and alive[1] ~= worker) then
+    redis.call('ZADD', queued, digits(now + REFUSED_AGAIN), trial)
+    return {'refused', name .. ' avoids ' .. worker .. ', where it failed'}
+  end
+end
+
+local token = digits(math.max(count(r, 'token') + 1, now))
+redis.call('ZREM', queued, trial)
+redis.call('HSET', r.key, 'token', token, 'claim', claim, 'worker', worker, 'started', '')
+local found = newest(r)
+if found and found.resource == r.target then
+  r.token, r.claim = token, claim
+  close(r, 'IDLE', 'found')
+  append('completed', head(r, found.token, worker) .. '"metrics":' .. found.metrics ..
+    ',"reached":' .. r.target .. ',"checkpoint":' .. found.text .. ',"seconds":0,"curve":[[' ..
+    r.target .. ',' .. found.metrics .. ']]', true)
+  return {'completed'}
+end
+redis.call('HSET', r.key, 'state', 'RUNNING')
+redis.call('ZADD', running, digits(clock + LEASE), trial)
+return run(token)

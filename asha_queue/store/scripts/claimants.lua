@@ -1,0 +1,16 @@
+-- claimants(names; prefix) → {uid, wants, submitted_at} …
+--
+-- KEYS[1]  hash of name → uid
+-- ARGV[1]  what comes before a uid in the key of an experiment's hash
+--
+-- The open experiments whose leader's lease has not run out.
+
+local found = {}
+for _, uid in ipairs(redis.call('HVALS', KEYS[1])) do
+  local state, till, wants, since = unpack(redis.call('HMGET', ARGV[1] .. uid,
+    'state', 'leader_until', 'wants', 'submitted_at'))
+  if state == 'open' and till and tonumber(till) > now then
+    table.insert(found, {uid, wants, since})
+  end
+end
+return found

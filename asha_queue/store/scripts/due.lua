@@ -1,0 +1,13 @@
+-- due(experiment; limit) → 'unknown' | {trial, bracket, rung, target, attempt, config} …
+--
+-- KEYS[1]  the experiment's hash; reads `queued` and the records
+-- ARGV[1]  at most so many
+
+if absent() then return 'unknown' end
+local segments = {}
+for _, trial in ipairs(redis.call('ZRANGEBYSCORE', queued, '-inf', digits(now), 'LIMIT', 0, ARGV[1])) do
+  local facts = redis.call('HMGET', experiment .. ':trial:' .. trial,
+    'bracket', 'rung', 'target', 'attempt', 'config')
+  table.insert(segments, {trial, unpack(facts)})
+end
+return segments

@@ -1,0 +1,13 @@
+-- workers(workers, seen) → {name, info, seen_at in µs} …
+--
+-- KEYS[1]  hash of worker → what it says of itself
+-- KEYS[2]  zset of workers by their last beat
+--
+-- Only those heard within WORKER_TIMEOUT.
+
+local found = {}
+local alive = redis.call('ZRANGEBYSCORE', KEYS[2], digits(now - WORKER_TIMEOUT), '+inf', 'WITHSCORES')
+for i = 1, #alive, 2 do
+  table.insert(found, {alive[i], redis.call('HGET', KEYS[1], alive[i]), alive[i + 1]})
+end
+return found

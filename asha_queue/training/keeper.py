@@ -1,0 +1,280 @@
+"""The keeper of a worker: a small process that outlives whatever happens to the training.
+
+Rules
+
+* It says that the worker lives, and renews the lease of the claimed segment. Nothing that the
+  training process does, or that Celery's event loop fails to do, can keep it from that.
+* It hears of a claim before the claim is made. When the training process dies it first ends what
+  that has started, then gives the claim back, so that the segment is queued again at once.
+* A segment that was given to another worker meanwhile ("stale") is ended here, by force.
+* It lives as long as the worker's main process. A server that does not answer never ends it: it
+  goes on asking, on a new connection after each error.
+* It imports neither Celery nor training code. If it is killed, the main process starts it again
+  and the training process repeats what it holds.
+"""
+
+import contextlib
+import json
+import logging
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from asha_queue.errors import StoreError
+from asha_queue.settings import LEASE, RENEW_EVERY
+from asha_queue.store import connect
+from asha_queue.store.contract import Store
+from asha_queue.training.children import Child, Held
+from asha_queue.training.processes import MARK, Watch, in_group, marked, sweep
+
+#: Seconds that the server may take to answer.
+TIMEOUT = 3.0
+#: Seconds between two calls to a server that does not answer.
+TRY_AGAIN = 0.3
+#: Seconds for which the last calls are tried when the worker is gone.
+LAST_CALLS = 5.0
+#: Seconds for killed processes to be gone.
+SWEEP = 5.0
+#: Seconds by which the main process may be seen to die after the training process it takes along.
+TOGETHER = 0.05
+#: Seconds for which a claim may still be on its way to the store when its sender is dead.
+ON_ITS_WAY = 0.1
+#: Seconds between two looks where the kernel does not tell when a process ends.
+LOOK_EVERY = 0.2
+
+log = logging.getLogger("keeper")
+
+
+class Keeper:
+    """Keeps one worker: its presence, its lease and its processes."""
+
+    def __init__(
+        self, store: Store, worker: str, path: str, main: int, info: dict[str, Any], draining: bool
+    ) -> None:
+        self._store = store
+        self._worker = worker
+        self._path = path
+        self._main = Watch(main)
+        self._info = info
+        self._draining = draining
+        self._told = False
+        self._left = False
+        self._beat_at = 0.0
+        self._children: list[Child] = []
+        #: Calls that must be answered; each is repeated until it is.
+        self._owed: list[Callable[[], object]] = []
+        self._silent_until = 0.0
+        self._selector = selectors.DefaultSelector()
+        self._listener = _listen(path)
+        self._selector.register(self._listener, selectors.EVENT_READ)
+        if self._main.descriptor is not None:
+            self._selector.register(self._main.descriptor, selectors.EVENT_READ)
+        wake, self._wake = socket.socketpair()
+        for end in (wake, self._wake):
+            end.setblocking(False)
+        signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
+        self._selector.register(wake, selectors.EVENT_READ, wake)
+        signal.signal(signal.SIGUSR1, lambda *_: setattr(self, "_draining", True))
+
+    def run(self) -> None:
+        """Returns when the worker's main process is gone and nothing is left of it."""
+        while not self._main.gone():
+            self._listen_and_wait()
+            for child in list(self._children):
+                self._hear(child)
+                if child.watch and child.watch.gone():
+                    self._bury(child)
+            if self._draining and not self._told:
+                self._told = True
+                for child in self._children:
+                    child.send({"drain": True})
+            self._call_store()
+        self._end()
+
+    # -- lines -----------------------------------------------------------------------------------
+
+    def _listen_and_wait(self) -> None:
+        now = time.monotonic()
+        due = [self._beat_at] if not self._draining else []
+        due += [child.held.renew_at for child in self._children if child.held and child.held.token]
+        if self._owed or (self._draining and not self._left):
+            due.append(now)
+        pause = max(0.0, max(min(due, default=now + RENEW_EVERY), self._silent_until) - now)
+        if self._main.descriptor is None:
+            pause = min(pause, LOOK_EVERY)
+        for key, _ in self._selector.select(pause):
+            if key.fileobj is self._listener:
+                connection, _ = self._listener.accept()
+                connection.setblocking(False)
+                self._children.append(Child(connection))
+                self._selector.register(connection, selectors.EVENT_READ)
+            elif isinstance(key.data, socket.socket):
+                key.data.recv(4096)
+
+    def _hear(self, child: Child) -> None:
+        connection = child.connection
+        for message in child.receive():
+            if "hello" in message:
+                self._welcome(child, message["hello"], message["mark"])
+            elif "claiming" in message:
+                child.held = Held(**message["claiming"])
+            elif "claimed" in message and child.held:
+                child.held.token = message["claimed"]
+                child.held.renew_at = time.monotonic() + RENEW_EVERY
+            elif "done" in message:
+                child.held = None
+        if connection and not child.connection:
+            self._selector.unregister(connection)
+            if child.watch is None:
+                self._children.remove(child)
+
+    def _welcome(self, child: Child, pid: int, mark: str) -> None:
+        for earlier in [c for c in self._children if c.watch and c.watch.pid == pid]:
+            self._forget(earlier)  # the same process on a new line
+        child.watch = Watch(pid)
+        child.mark = mark
+        if child.watch.descriptor is not None:
+            self._selector.register(child.watch.descriptor, selectors.EVENT_READ)
+        if self._draining:
+            child.send({"drain": True})
+
+    def _forget(self, child: Child) -> None:
+        self._children.remove(child)
+        if child.connection:
+            self._selector.unregister(child.connection)
+            child.close()
+        if child.watch:
+            if child.watch.descriptor is not None:
+                self._selector.unregister(child.watch.descriptor)
+            child.watch.close()
+
+    # -- deaths ----------------------------------------------------------------------------------
+
+    def _bury(self, child: Child) -> None:
+        """Ends what a dead training process left running, then gives back what it held."""
+        self._hear(child)  # what it said last is still in the socket
+        together = self._main.gone(TOGETHER)
+        self._sweep(child)
+        if child.held:
+            asked = together or self._draining
+            reason = "the worker was ended" if asked else "the training process died"
+            self._owe_release(child.held, f"{reason} on {self._worker}", counts=not asked)
+        self._forget(child)
+
+    def _sweep(self, child: Child) -> None:
+        assert child.watch
+        with contextlib.suppress(OSError):
+            os.killpg(child.watch.pid, signal.SIGKILL)
+        if not sweep(in_group(child.watch.pid), marked(MARK, child.mark), seconds=SWEEP):
+            log.warning("some processes of %s cannot be killed", self._worker)
+
+    def _owe_release(self, held: Held, reason: str, counts: bool) -> None:
+        log.warning("trial %d is given back: %s", held.trial, reason)
+
+        def release() -> None:
+            answer = self._store.release(held.uid, held.trial, held.claim, reason, counts)
+            if answer == "stale" and not held.token:
+                time.sleep(ON_ITS_WAY)
+                self._store.release(held.uid, held.trial, held.claim, reason, counts)
+
+        self._owed.append(release)
+
+    def _end(self) -> None:
+        """The main process is gone: so must be everything that it has started."""
+        for child in [child for child in self._children if child.watch]:
+            self._bury(child)
+        with contextlib.suppress(OSError):
+            os.unlink(self._path)
+            os.rmdir(os.path.dirname(self._path))
+        if not self._left:
+            self._owed.append(partial(self._store.leave, self._worker))
+        deadline = time.monotonic() + LAST_CALLS
+        while self._owed and time.monotonic() < deadline:
+            self._pay()
+            time.sleep(0.01 if self._silent_until < time.monotonic() else TRY_AGAIN)
+
+    # -- the store -------------------------------------------------------------------------------
+
+    def _call_store(self) -> None:
+        if time.monotonic() < self._silent_until:
+            return
+        self._pay()
+        if self._draining and not self._left:
+            self._left = self._ask(partial(self._store.leave, self._worker))
+        beat_due = not self._draining and time.monotonic() >= self._beat_at
+        if beat_due and self._ask(partial(self._store.beat, self._worker, self._info)):
+            self._beat_at = time.monotonic() + RENEW_EVERY
+        for child in self._children:
+            if child.held and child.held.token and time.monotonic() >= child.held.renew_at:
+                self._renew(child, child.held)
+
+    def _pay(self) -> None:
+        owed, self._owed = self._owed, []
+        for index, call in enumerate(owed):
+            if not self._ask(call):
+                self._owed += owed[index:]
+                return
+
+    def _renew(self, child: Child, held: Held) -> None:
+        answers: list[str] = []
+        renew = partial(self._store.renew, held.uid, held.trial, held.token)
+        if not self._ask(lambda: answers.append(renew())):
+            return
+        now = time.monotonic()
+        held.renew_at = now + RENEW_EVERY
+        if answers == ["unknown"]:
+            held.unknown_since = held.unknown_since or now
+        else:
+            held.unknown_since = None
+        # a store that was restored from a backup may know it again in a moment
+        unknown = held.unknown_since is not None and now - held.unknown_since >= LEASE
+        if answers == ["stale"] or unknown:
+            why = "was deleted" if unknown else "belongs to another worker now"
+            log.warning("trial %d %s: its training is ended", held.trial, why)
+            child.held = None
+            assert child.watch
+            with contextlib.suppress(OSError):
+                os.killpg(child.watch.pid, signal.SIGKILL)
+
+    def _ask(self, call: Callable[[], object]) -> bool:
+        """Whether the call was answered; after an error nothing is asked for a moment."""
+        try:
+            call()
+        except StoreError as error:
+            if self._silent_until == 0.0:
+                log.warning("%s; asking again", error)
+            self._store.close()
+            self._silent_until = time.monotonic() + TRY_AGAIN
+            return False
+        self._silent_until = 0.0
+        return True
+
+
+def _listen(path: str) -> socket.socket:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen()
+    listener.setblocking(False)
+    return listener
+
+
+def main(configuration: str) -> None:
+    """Runs a keeper: `configuration` is a JSON object with the arguments of `Keeper`, the broker is
+    in ASHA_QUEUE_BROKER (a command line would show its password)."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the end of the worker is its end
+    logging.basicConfig(format="%(asctime)s keeper: %(message)s", level=logging.INFO)
+    store = connect(os.environ["ASHA_QUEUE_BROKER"], TIMEOUT)
+    Keeper(store, **json.loads(configuration)).run()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

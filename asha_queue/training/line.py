@@ -1,0 +1,93 @@
+"""The line between the training process and its worker's keeper: JSON lines over a Unix socket.
+
+The training process says who it is and what it holds; the keeper says when to drain. A line that
+breaks, because the keeper was killed, is made anew and everything is said again.
+
+    → {"hello": PID, "mark": MARK}      first on every connection
+    → {"claiming": {"uid", "trial", "claim"}}   before the store is asked
+    → {"claimed": TOKEN}                the claim was granted: renew it
+    → {"done": true}                    nothing is held any more
+    ← {"drain": true}                   the worker ends: save and return
+"""
+
+import json
+import os
+import socket
+import threading
+import time
+from typing import Any
+
+#: Seconds between two attempts to reach a keeper that is being started again.
+CONNECT_EVERY = 0.05
+
+
+class Line:
+    """The training process's end."""
+
+    def __init__(self, path: str, mark: str) -> None:
+        self._path = path
+        self._hello = {"hello": os.getpid(), "mark": mark}
+        self._held: list[dict[str, Any]] = []
+        self._socket: socket.socket | None = None
+        self._changed = threading.Condition()
+        #: Set when the worker was asked to end.
+        self.drain = threading.Event()
+        threading.Thread(target=self._hold, name="line to the keeper", daemon=True).start()
+
+    def claiming(self, uid: str, trial: int, claim: str) -> None:
+        """Says what is about to be claimed; waits for a keeper to hear it, as a claim that nobody
+        renews is lost."""
+        message = {"claiming": {"uid": uid, "trial": trial, "claim": claim}}
+        with self._changed:
+            self._changed.wait_for(lambda: self._socket is not None)
+            self._held = [message]
+            self._send(message)
+
+    def claimed(self, token: int) -> None:
+        """Says that the claim was granted."""
+        message = {"claimed": token}
+        with self._changed:
+            self._held.append(message)
+            self._send(message)
+
+    def done(self) -> None:
+        """Says that nothing is held any more."""
+        with self._changed:
+            self._held = []
+            self._send({"done": True})
+
+    def _send(self, message: dict[str, Any]) -> None:
+        if self._socket is None:
+            return
+        try:
+            self._socket.sendall(json.dumps(message).encode() + b"\n")
+        except OSError:
+            self._socket = None  # said again on the next connection, which `_hold` makes
+
+    def _hold(self) -> None:
+        while True:
+            connection = socket.socket(socket.AF_UNIX)
+            try:
+                connection.connect(self._path)
+            except OSError:
+                connection.close()
+                time.sleep(CONNECT_EVERY)
+                continue
+            with self._changed:
+                self._socket = connection
+                for message in [self._hello, *self._held]:
+                    self._send(message)
+                self._changed.notify_all()
+            self._listen(connection)
+            with self._changed:
+                self._socket = None
+            connection.close()
+
+    def _listen(self, connection: socket.socket) -> None:
+        try:
+            with connection.makefile("rb") as lines:
+                for line in lines:
+                    if "drain" in json.loads(line):
+                        self.drain.set()
+        except OSError:
+            pass  # the keeper died: as good as an end of the line

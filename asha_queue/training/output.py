@@ -1,0 +1,38 @@
+"""The program's output: descriptors 1 and 2 of the process, in a file while a segment runs."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def redirected(path: Path) -> Iterator[None]:
+    """Appends what this process and its children print to `path`; where that cannot be opened,
+    the output stays where it was."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    except OSError as error:
+        print(f"no log file {path}: {error.strerror}", file=sys.stderr)
+        yield
+        return
+    _flush()
+    saved = [os.dup(1), os.dup(2)]
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)
+    try:
+        yield
+    finally:
+        _flush()
+        for number, descriptor in enumerate(saved, start=1):
+            os.dup2(descriptor, number)
+            os.close(descriptor)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # a full disk, or closed by the program
+            stream.flush()

@@ -1,0 +1,119 @@
+"""How far a segment is: its steps, and what was reported at them.
+
+Rules
+
+* A step's metrics are those reported at it: a second report of the same step adds to the first.
+  Steps never go back, and never beyond the target.
+* The segment has reached the last step that was reported.
+"""
+
+import operator
+from collections.abc import Iterator, Mapping
+
+from asha_queue.errors import ReportError
+from asha_queue.settings import CURVE_POINTS
+from asha_queue.training.curve import Curve
+
+
+class Progress:
+    """Of one segment, from `start` to `target`."""
+
+    def __init__(self, start: int, target: int, metric: str) -> None:
+        self.start = start
+        self.target = target
+        self.curve = Curve(CURVE_POINTS)
+        #: The last report: (step, metrics).
+        self.last: tuple[int, dict[str, float]] | None = None
+        self._metric = metric
+        #: The step that the loop over `steps` is in, or was in last.
+        self._step: int | None = None
+
+    @property
+    def reached(self) -> int:
+        """The last step reported."""
+        return self.last[0] if self.last else self.start
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The last metrics reported."""
+        return self.last[1] if self.last else {}
+
+    def steps(self) -> Iterator[int]:
+        """The steps that are left."""
+        step = self.start if self._step is None else self._step
+        while step < self.target:
+            step += 1
+            self._step = step
+            yield step
+
+    def report(
+        self, step: int | None, metrics: Mapping[str, object]
+    ) -> tuple[int, dict[str, float]]:
+        """Takes a report, by default of the loop's step or else of the one after the last; returns
+        the step and all its metrics so far."""
+        if not metrics:
+            raise ReportError("report() without a metric; give it one, as in report(accuracy=0.9)")
+        if step is None:
+            step = self.reached + 1 if self._step is None else self._step
+        number = self._checked(step)
+        values = {name: _number(name, value) for name, value in metrics.items()}
+        if self.last is not None and self.last[0] == number:
+            values = self.last[1] | values
+        self.last = (number, values)
+        self.curve.add(number, values)
+        return self.last
+
+    def finish(self, returned: object) -> None:
+        """Takes what the program returned: None, or a number or dict as the last report.
+
+        Raises ReportError when it is something else, or when nothing was ever reported.
+        """
+        if returned is None:
+            if self.last is None:
+                raise ReportError(
+                    f"the program reported nothing; call trial.report({self._metric}=…) after "
+                    f"each step, or return the {self._metric}"
+                )
+            return
+        step = self._step
+        if step is None:
+            step = self.reached if self.last else self.target
+        if isinstance(returned, Mapping):
+            self.report(step, returned)
+            return
+        try:
+            self.report(step, {self._metric: returned})
+        except ReportError:
+            raise ReportError(
+                f"the program returned {returned!r:.80}; return nothing, the {self._metric} as a "
+                f"number, or a dict of metrics"
+            ) from None
+
+    def _checked(self, step: object) -> int:
+        try:
+            number = operator.index(step)  # type: ignore[arg-type]  # whether it is one is asked
+        except TypeError:
+            raise ReportError(f"step {step!r} is no integer") from None
+        if number < self.reached:
+            raise ReportError(
+                f"report of step {number} after step {self.reached}; steps only go up, and start "
+                f"from those of the checkpoint"
+            )
+        if number > self.target:
+            raise ReportError(
+                f"report of step {number}, but this segment ends at step {self.target}; loop over "
+                f"trial.steps(), or to trial.target, and return"
+            )
+        return number
+
+
+def _number(name: str, value: object) -> float:
+    """`value` as JSON has numbers: an int or float as it is, what converts to a float converted."""
+    if type(value) in (int, float):
+        return value  # type: ignore[return-value]  # just checked
+    if isinstance(value, (str, bytes)) or not hasattr(value, "__float__"):
+        raise ReportError(f"metric {name}={value!r} is no number but a {type(value).__name__}")
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        raise ReportError(f"metric {name}={value!r} is no number: {error}") from None

@@ -1,0 +1,309 @@
+"""One segment: claim, restore, train, and say how it ended.
+
+Rules
+
+* The program is found and compared before the claim, so that a node that cannot run it takes
+  nothing.
+* The keeper hears of the claim before the store does: whatever happens to this process after that,
+  the claim is given back.
+* `started` is journalled when the checkpoint to go on from has been verified, and only after it
+  does the program run.
+* Every call about a claimed segment is repeated until it is answered. A server that is down for
+  minutes costs these minutes; whether the segment is still ours is for the server to say.
+* Whatever the program raises, `SystemExit` included, is its failure and not ours. After it the
+  process is replaced: what a program that failed leaves behind (a broken CUDA context, memory) must
+  not meet the next one.
+"""
+
+import contextlib
+import hashlib
+import logging
+import time
+import traceback
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from asha_queue import where
+from asha_queue.checkpoints import Checkpoints, Draft, Restored
+from asha_queue.errors import (
+    CheckpointUnreachable,
+    ProgramError,
+    StoreUnavailable,
+    UnknownExperiment,
+)
+from asha_queue.store.contract import Claim, Description, Outcome, Store
+from asha_queue.store.journal import encode
+from asha_queue.training import programs
+from asha_queue.training.line import Line
+from asha_queue.training.live import LiveReports
+from asha_queue.training.output import redirected
+from asha_queue.training.progress import Progress
+from asha_queue.training.trial import Superseded, Trial
+
+#: Seconds between two calls to a store that does not answer: the first, and the longest.
+TRY_AGAIN = 0.1
+TRY_AGAIN_MAX = 2.0
+#: Characters of a program's error that are journalled.
+ERROR_SHOWN = 4000
+
+T = TypeVar("T")
+log = logging.getLogger("asha_queue")
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What a queue's message says: a segment that may be waiting."""
+
+    uid: str
+    trial: int
+    rung: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a segment ended, in a line for people, and whether this process must be replaced."""
+
+    text: str
+    failed: bool = False
+
+
+@dataclass(slots=True)
+class Site:
+    """What a training process has at hand for every segment."""
+
+    store: Store
+    worker: str
+    roots: Sequence[Path]
+    device: str
+    line: Line
+    live: LiveReports
+    #: Experiments by uid; their specification never changes.
+    known: dict[str, Description] = field(default_factory=dict)
+
+    def describe(self, uid: str) -> Description:
+        if uid not in self.known:
+            self.known[uid] = answered(partial(self.store.describe, uid))
+        return self.known[uid]
+
+
+def answered(call: Callable[[], T]) -> T:
+    """The answer of a call to the store, repeated until there is one."""
+    pause = TRY_AGAIN
+    while True:
+        try:
+            return call()
+        except StoreUnavailable as error:
+            if pause == TRY_AGAIN:
+                log.warning("%s; trying again until it does", error)
+            time.sleep(pause)
+            pause = min(2 * pause, TRY_AGAIN_MAX)
+
+
+def run_segment(site: Site, message: Message) -> Ending:
+    """Does what a message calls for, if that is still wanted."""
+    try:
+        experiment = site.describe(message.uid)
+    except UnknownExperiment:
+        return Ending("not run: its experiment was deleted")
+    specification = experiment.specification
+    try:
+        program = programs.load(specification["train"], site.roots, specification["digest"])
+    except ProgramError as error:
+        return _refuse(site, message, str(error))
+    claim_id = uuid.uuid4().hex
+    site.line.claiming(message.uid, message.trial, claim_id)
+    try:
+        claim = answered(
+            partial(
+                site.store.claim,
+                message.uid,
+                message.trial,
+                message.rung,
+                message.attempt,
+                claim_id,
+                site.worker,
+            )
+        )
+        if claim.outcome != "run":
+            return Ending(f"not run: {claim.reason}" if claim.reason else claim.outcome)
+        site.line.claimed(claim.token)
+        return _Segment(site, message, experiment, claim, claim_id).run(program)
+    except BaseException as error:
+        # a bug of ours: the claim must not be renewed for ever
+        with contextlib.suppress(Exception):
+            reason = f"internal error: {error!r}"
+            site.store.release(message.uid, message.trial, claim_id, reason, counts=True)
+        raise
+    finally:
+        site.line.done()
+
+
+def _refuse(site: Site, message: Message, reason: str) -> Ending:
+    log.warning("trial %d refused: %s", message.trial, reason)
+    answered(
+        partial(
+            site.store.refuse,
+            message.uid,
+            message.trial,
+            message.rung,
+            message.attempt,
+            site.worker,
+            reason,
+        )
+    )
+    return Ending(f"refused: {reason}")
+
+
+class _Segment:
+    """A claimed segment while it is trained: what `trial.Segment` asks for, and its end."""
+
+    progress: Progress
+
+    def __init__(
+        self, site: Site, message: Message, experiment: Description, claim: Claim, claim_id: str
+    ) -> None:
+        self._site = site
+        self._store = site.store
+        self._message = message
+        self._uid = experiment.uid
+        self._name = experiment.name
+        self._specification = experiment.specification
+        self._claim = claim
+        self._claim_id = claim_id
+        self._storage = where.storage(None, experiment.specification.get("storage")).url
+        self._checkpoints = Checkpoints(self._storage, experiment.name, experiment.uid)
+        self._config_digest = hashlib.sha256(encode(claim.config).encode()).hexdigest()
+        self._saved: dict[str, Any] | None = None
+        self._noticed = False
+        self._superseded = False
+
+    def run(self, program: Callable[[Trial], object]) -> Ending:
+        try:
+            restored = self._checkpoints.restore(self._claim.checkpoints)
+        except CheckpointUnreachable as error:
+            reason = f"checkpoint not reachable from {self._site.worker}: {error}"
+            return _refuse(self._site, self._message, reason)
+        for reason in restored.reasons:
+            log.warning(
+                "trial %d goes on from an older checkpoint: %s", self._message.trial, reason
+            )
+        start = partial(self._fenced, self._store.start, restored.resource, restored.dropped)
+        if answered(start) != "ok":
+            return Ending("not run: it was given to another worker")
+        self.progress = Progress(
+            restored.resource, self._claim.target, self._specification["metric"]
+        )
+        begun = time.monotonic()
+        failure = self._train(program, restored)
+        if self._superseded:
+            return Ending("ended: it was given to another worker")
+        if failure:
+            return self._fail(failure)
+        return self._complete(time.monotonic() - begun)
+
+    # -- what the trial asks for -----------------------------------------------------------------
+
+    def draining(self) -> bool:
+        self._noticed = self._noticed or self._site.line.drain.is_set()
+        return self._noticed
+
+    def live(self, step: int, metrics: dict[str, float]) -> None:
+        point = {
+            "trial": self._message.trial,
+            "rung": self._claim.rung,
+            "attempt": self._claim.attempt,
+            "step": step,
+            "metrics": metrics,
+        }
+        self._site.live.add(self._uid, point)
+
+    def writer(
+        self, resource: int, metrics: dict[str, float]
+    ) -> contextlib.AbstractContextManager[Draft]:
+        return self._checkpoints.writer(
+            self._message.trial,
+            self._claim.token,
+            self._claim_id,
+            resource,
+            metrics,
+            self._config_digest,
+        )
+
+    def written(self, record: dict[str, Any]) -> None:
+        if answered(partial(self._fenced, self._store.checkpoint, record)) == "stale":
+            self._superseded = True
+            raise Superseded
+        self._saved = record
+
+    # -- training and its end --------------------------------------------------------------------
+
+    def _train(self, program: Callable[[Trial], object], restored: Restored) -> str:
+        """Runs the program; returns its error, or nothing."""
+        if self.draining():
+            return ""  # asked to end before it began
+        trial = Trial(
+            self,
+            number=self._message.trial,
+            config=self._claim.config,
+            experiment=self._name,
+            rung=self._claim.rung,
+            attempt=self._claim.attempt,
+            device=self._site.device,
+            checkpoint=restored.folder,
+        )
+        with redirected(self._log_path()):
+            try:
+                returned = program(trial)
+                if returned is not None or not self._noticed:
+                    self.progress.finish(returned)
+            except Superseded:
+                return ""
+            except BaseException as error:
+                traceback.print_exc()
+                return described(error)
+        return ""
+
+    def _fail(self, error: str) -> Ending:
+        answer = answered(
+            partial(self._fenced, self._store.fail, error, self.progress.reached, self._saved)
+        )
+        first = error.partition("\n")[0]
+        log.warning("trial %d failed: %s", self._message.trial, first)
+        return Ending(f"failed ({answer}): {first}", failed=True)
+
+    def _complete(self, seconds: float) -> Ending:
+        progress = self.progress
+        outcome = Outcome(
+            metrics=progress.metrics,
+            reached=progress.reached,
+            checkpoint=self._saved,
+            seconds=seconds,
+            curve=progress.curve.points(),
+        )
+        suspended = self._noticed and progress.reached < progress.target
+        call = self._store.suspend if suspended else self._store.complete
+        answer = answered(partial(self._fenced, call, outcome))
+        if answer != "ok":
+            return Ending(f"void ({answer}): it was given to another worker or deleted")
+        shown = " ".join(f"{name}={value:.4g}" for name, value in progress.metrics.items())
+        return Ending(f"{'suspended' if suspended else 'completed'} at {progress.reached}: {shown}")
+
+    def _fenced(self, call: Callable[..., T], *arguments: object) -> T:
+        return call(self._uid, self._message.trial, self._claim.token, *arguments)
+
+    def _log_path(self) -> Path:
+        folder = Path(self._storage) / self._name / "logs" / f"trial-{self._message.trial:05d}"
+        return folder / f"rung{self._claim.rung}-attempt{self._claim.attempt}.log"
+
+
+def described(error: BaseException) -> str:
+    """An error of a program: its message in the first line, then its last lines of traceback."""
+    first = f"{type(error).__name__}: {error}"[: ERROR_SHOWN // 2]
+    frames = error.__traceback__.tb_next if error.__traceback__ else None  # ours is the first
+    trace = "".join(traceback.format_tb(frames)).rstrip()
+    return f"{first}\n{trace[len(first) - ERROR_SHOWN + 1 :]}".rstrip()

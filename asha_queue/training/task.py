@@ -1,0 +1,139 @@
+"""The Celery task, and what a worker does when it starts, forks and ends.
+
+The worker's main process imports no training code: it starts the keeper and forks the training
+process, which loads programs, and which is forked again after a failure.
+"""
+
+import logging
+import multiprocessing.process
+import os
+import secrets
+import socket
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from celery import Celery, bootsteps, signals
+from celery.concurrency.prefork import TaskPool
+
+from asha_queue.queue import TASK
+from asha_queue.settings import FORMAT
+from asha_queue.store import connect
+from asha_queue.training.line import Line
+from asha_queue.training.live import LiveReports
+from asha_queue.training.processes import MARK
+from asha_queue.training.request import Recycle
+from asha_queue.training.runner import Message, Site, run_segment
+from asha_queue.training.supervisor import Supervisor
+
+#: Values of CUDA_VISIBLE_DEVICES that show no device; without it a worker is pinned to none.
+NO_DEVICE = ("", "-1", "NoDevFiles")
+
+#: Seconds between two looks for dead training processes.
+REPLACE_EVERY = 0.25
+
+log = logging.getLogger("asha_queue")
+
+_broker = ""
+_supervisor: Supervisor | None = None
+_site: Site | None = None
+
+
+def install(app: Celery, broker: str) -> None:
+    """Adds the task to `app`, and has its workers start keepers and prepare their processes."""
+    global _broker
+    _broker = broker
+    app.task(train_segment, name=TASK, Request="asha_queue.training.request:SegmentRequest")
+    app.steps["worker"].add(QuickReplacement)
+    signals.worker_init.connect(_on_worker)
+    signals.worker_process_init.connect(_on_process)
+    signals.worker_shutting_down.connect(_on_shutdown)
+
+
+class QuickReplacement(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery ships no types
+    """Replaces a dead training process soon. Celery wakes up when it dies, but often an instant too
+    early to find it dead, and then looks again only every 5 s."""
+
+    requires = ("celery.worker.components:Pool",)
+
+    def register_with_event_loop(self, worker: Any, hub: Any) -> None:
+        hub.call_repeatedly(REPLACE_EVERY, worker.pool.maintain_pool)
+
+
+def train_segment(uid: str, trial: int, rung: int, attempt: int, v: int) -> str:
+    """Trains the segment that a message names, if it can be claimed; returns a line for Flower."""
+    assert _site
+    if v > FORMAT:
+        return f"not run: the message has format {v}, this version reads {FORMAT}; upgrade it"
+    ending = run_segment(_site, Message(uid, trial, rung, attempt))
+    if ending.failed:
+        raise Recycle(f"trial {trial} {ending.text}")
+    return f"trial {trial} {ending.text}"
+
+
+def device() -> str:
+    """ "cuda" in a worker that is pinned to GPUs, else "cpu"."""
+    return "cpu" if os.environ.get("CUDA_VISIBLE_DEVICES", "") in NO_DEVICE else "cuda"
+
+
+def _on_worker(sender: Any, **_: Any) -> None:
+    """In the main process, before anything is forked."""
+    global _supervisor
+    pool = sender.pool_cls
+    prefork = pool == "prefork" or (isinstance(pool, type) and issubclass(pool, TaskPool))
+    if not prefork or sender.concurrency != 1 or sender.options.get("autoscale"):
+        sys.exit(
+            "asha-queue: a worker trains one segment at a time, in the prefork pool with "
+            "concurrency 1; start several workers with `asha-queue worker --workers N`"
+        )
+    info = {
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "device": os.environ["CUDA_VISIBLE_DEVICES"] if device() == "cuda" else "cpu",
+        "version": version("asha-queue"),
+    }
+    try:
+        _supervisor = Supervisor(_broker, sender.hostname, info)
+    except OSError as error:
+        sys.exit(f"asha-queue: the worker's keeper cannot be started: {error}")
+
+
+def _on_shutdown(**_: Any) -> None:
+    """In a signal handler of the main process."""
+    if _supervisor:
+        _supervisor.drain()
+
+
+def _on_process(sender: str, **_: Any) -> None:
+    """In a new training process."""
+    global _site
+    assert _supervisor
+    os.setpgid(0, 0)  # so that the keeper can end it with all that it starts
+    mark = secrets.token_hex(8)
+    os.environ[MARK] = mark
+    _allow_children()
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    store = connect(_broker)
+    _site = Site(
+        store=store,
+        worker=sender,
+        roots=_roots(),
+        device=device(),
+        line=Line(_supervisor.path, mark),
+        live=LiveReports(store),
+    )
+
+
+def _allow_children() -> None:
+    """Lets training code start processes, as DataLoader(num_workers=2) does: those of a pool are
+    daemons to `multiprocessing`, which may not have children."""
+    configuration = multiprocessing.process.current_process()._config  # type: ignore[attr-defined]
+    configuration["daemon"] = False
+    key = bytes(configuration.get("authkey") or secrets.token_bytes(32))
+    configuration["authkey"] = multiprocessing.process.AuthenticationString(key)  # type: ignore[attr-defined]
+
+
+def _roots() -> list[Path]:
+    folders = os.environ.get("ASHA_QUEUE_PROGRAMS") or os.getcwd()
+    return [Path(folder).absolute() for folder in folders.split(os.pathsep)]

@@ -1,0 +1,124 @@
+"""`Trial`: what training code sees of its segment."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from asha_queue.checkpoints import Draft
+from asha_queue.errors import ReportError
+from asha_queue.training.progress import Progress
+
+
+class Superseded(BaseException):
+    """Raised out of `save` when another worker has the segment now: what this one does is void."""
+
+
+class Segment(Protocol):
+    """What a trial needs of the segment that it is trained in."""
+
+    progress: Progress
+
+    def draining(self) -> bool:
+        """Whether the worker was asked to end; True is remembered as noticed by the program."""
+
+    def live(self, step: int, metrics: dict[str, float]) -> None:
+        """Shows a report to those who watch."""
+
+    def writer(
+        self, resource: int, metrics: dict[str, float]
+    ) -> contextlib.AbstractContextManager[Draft]:
+        """Writes a checkpoint."""
+
+    def written(self, record: dict[str, Any]) -> None:
+        """Makes a written checkpoint the trial's newest; raises Superseded if it is not ours."""
+
+
+class Trial:
+    """One segment of a trial: train from `start` to `target`, report, save.
+
+    When the worker is asked to drain, `steps` ends after the step it is in. A program that notices
+    (by `steps` or by `draining`) and returns is suspended, and goes on elsewhere from its newest
+    checkpoint; one that does not notice trains on to its target.
+    """
+
+    #: Number of the trial in its experiment, from 0.
+    number: int
+    #: The hyperparameters.
+    config: dict[str, Any]
+    #: Name of the experiment.
+    experiment: str
+    #: Rung that this segment trains for, from 0 in the trial's own bracket.
+    rung: int
+    #: Steps that are trained already: those of `checkpoint`, or 0.
+    start: int
+    #: Step to train to.
+    target: int
+    #: Which try at this segment it is, from 1.
+    attempt: int
+    #: "cuda" when this worker is pinned to a GPU, else "cpu".
+    device: str
+    #: Folder of the checkpoint to go on from (read it only), or None when starting from nothing.
+    checkpoint: Path | None
+
+    def __init__(
+        self,
+        segment: Segment,
+        *,
+        number: int,
+        config: Mapping[str, Any],
+        experiment: str,
+        rung: int,
+        attempt: int,
+        device: str,
+        checkpoint: Path | None,
+    ) -> None:
+        self._segment = segment
+        self.number = number
+        self.config = dict(config)
+        self.experiment = experiment
+        self.rung = rung
+        self.start = segment.progress.start
+        self.target = segment.progress.target
+        self.attempt = attempt
+        self.device = device
+        self.checkpoint = checkpoint
+
+    @property
+    def draining(self) -> bool:
+        """Whether the worker was asked to end: save, and return soon."""
+        return self._segment.draining()
+
+    def steps(self) -> Iterator[int]:
+        """The steps of this segment, start + 1 to target; ends early, but after one step at least,
+        when the worker drains."""
+        for step in self._segment.progress.steps():
+            yield step
+            if step < self.target and self.draining:
+                return
+
+    def report(self, step: int | None = None, **metrics: float) -> None:
+        """Reports the metrics of a step, by default the one that the loop over `steps` is in, and
+        outside of such a loop the one after the last. Reports of one step add up.
+
+        Raises ReportError for what is no number and for steps that go back or beyond the target.
+        """
+        self._segment.live(*self._segment.progress.report(step, metrics))
+
+    @contextlib.contextmanager
+    def save(self, step: int | None = None) -> Iterator[Path]:
+        """Gives an empty folder to write into; when the block ends, what is in it is the trial's
+        newest checkpoint. It counts as the last reported step, so that is reported first.
+
+        Raises ReportError when nothing was reported yet, or `step` is not the last one.
+        """
+        last = self._segment.progress.last
+        if last is None or step not in (None, last[0]):
+            wanted = "the step" if step is None else f"step {step}"
+            raise ReportError(
+                f"save() before report(): a checkpoint counts as the step that was reported last. "
+                f"report() {wanted} first"
+            )
+        with self._segment.writer(*last) as draft:
+            yield draft.folder
+        self._segment.written(draft.record)

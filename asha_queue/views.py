@@ -1,0 +1,208 @@
+"""The read model: the same facts for the terminal, `--json` and pages.
+
+Everything here is derived from the folded journal (`Result`), the live workers and the stream of
+live reports; nothing is stored. Times are seconds, resources in the user's unit.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from asha_queue.result import Best, Result, TrialResult
+from asha_queue.search.asha import Asha
+from asha_queue.store.contract import Store, Worker
+
+
+def journal(store: Store, uid: str) -> Iterator[dict[str, Any]]:
+    """All entries of an experiment's journal, from the first."""
+    seen = "0-0"
+    while entries := store.read(uid, seen).entries:
+        yield from entries
+        seen = entries[-1]["id"]
+
+
+class LivePoints:
+    """The last live report of each trial in training."""
+
+    def __init__(self, store: Store, uid: str) -> None:
+        self._store = store
+        self._uid = uid
+        self._seen = "0-0"
+        self.last: dict[int, dict[str, Any]] = {}
+
+    def refresh(self) -> Mapping[int, dict[str, Any]]:
+        """Reads what came since the last call; returns the last point by trial number."""
+        while True:
+            points, self._seen = self._store.live(self._uid, self._seen, count=1000)
+            for point in points:
+                self.last[point["trial"]] = point
+            if not points:
+                return self.last
+
+
+def overview(
+    result: Result, workers: Sequence[Worker], live: Mapping[int, dict[str, Any]]
+) -> dict[str, Any]:
+    """One experiment at a glance."""
+    specification = result.specification
+    trials = result.trials
+    states: dict[str, int] = {}
+    for trial in trials:
+        states[trial.state] = states.get(trial.state, 0) + 1
+    running = [t for t in trials if t.state == "running"]
+    alive = {worker.name for worker in workers}
+    return {
+        "name": specification.name,
+        "state": result.state,
+        "metric": specification.metric,
+        "mode": specification.mode,
+        "trials": {"started": len(trials), "total": specification.num_trials, **states},
+        "rungs": [
+            {
+                "rung": rung.rung,
+                "level": rung.level,
+                "results": rung.results,
+                "promoted": rung.promoted,
+                "best": rung.best,
+            }
+            for rung in result.rungs
+        ],
+        "best": best_view(result.best),
+        "running": [_running_view(t, live.get(t.number), specification.metric) for t in running],
+        "workers": {
+            "alive": len(workers),
+            "busy": len({t.worker for t in running if t.worker in alive}),
+        },
+        "resource": {
+            "spent": result.resource_spent,
+            "full": result.resource_full,
+            "expected": expected_resource(result),
+        },
+        "seconds": result.seconds,
+        "seconds_left": seconds_left(result, max(1, len(workers))),
+    }
+
+
+def best_view(best: Best | None) -> dict[str, Any] | None:
+    if best is None:
+        return None
+    return {
+        "trial": best.trial,
+        "resource": best.resource,
+        "metrics": best.metrics,
+        "config": best.config,
+        "checkpoint": best.checkpoint,
+    }
+
+
+def _running_view(
+    trial: TrialResult, point: Mapping[str, Any] | None, metric: str
+) -> dict[str, Any]:
+    start, target = trial.start or 0, trial.target or 0
+    fresh = point is not None and start < point["step"] <= target
+    return {
+        "trial": trial.number,
+        "rung": trial.rung,
+        "start": start,
+        "target": target,
+        "step": point["step"] if point and fresh else start,
+        "value": point["metrics"].get(metric) if point and fresh else None,
+        "worker": trial.worker,
+        "config": trial.config,
+    }
+
+
+def expected_resource(result: Result) -> int:
+    """What the experiment will have spent at its end, if from now on each rung promotes ⌊n/η⌋."""
+    specification = result.specification
+    total, below, reaching = 0, 0, specification.num_trials
+    for rung in result.rungs:
+        reaching = max(reaching, rung.results)
+        total += reaching * (rung.level - below)
+        below = rung.level
+        reaching //= specification.reduction_factor
+    return max(total, result.resource_spent)
+
+
+def seconds_left(result: Result, workers: int) -> float | None:
+    """Seconds to the end at the pace so far; None while nothing has been measured."""
+    if result.state in ("finished", "cancelled"):
+        return 0.0
+    busy = sum(rung.seconds for trial in result.trials for rung in trial.results)
+    if not busy or not result.resource_spent:
+        return None
+    per_unit = busy / result.resource_spent
+    return (expected_resource(result) - result.resource_spent) * per_unit / workers
+
+
+def trial_view(trial: TrialResult, search: Asha) -> dict[str, Any]:
+    """One trial, and for each of its rungs why it was promoted or not."""
+    rungs = []
+    for rung in trial.results:
+        why = search.explain(trial.number, rung.rung)
+        rungs.append(
+            {
+                "rung": rung.rung,
+                "level": rung.level,
+                "value": rung.value,
+                "rank": why.rank,
+                "results": why.n,
+                "cut": why.cut,
+                "threshold": why.threshold,
+                "promoted": why.promoted,
+                "worker": rung.worker,
+                "seconds": rung.seconds,
+                "metrics": rung.metrics,
+                "checkpoint": rung.checkpoint,
+            }
+        )
+    return {
+        "trial": trial.number,
+        "state": trial.state,
+        "config": trial.config,
+        "resource": trial.resource,
+        "attempts": trial.attempts,
+        "error": trial.error,
+        "rungs": rungs,
+        "curve": [[step, metrics] for step, metrics in trial.curve],
+    }
+
+
+def verdict(rung: Mapping[str, Any], eta: int) -> str:
+    """The sentence that explains one row of `trial_view`'s rungs."""
+    rank = f"rank {rung['rank']} of {rung['results']} at {rung['level']}"
+    cut = f"the best ⌊{rung['results']}/{eta}⌋ = {rung['cut']} go on"
+    if rung["promoted"]:
+        return f"{rank}; {cut}: promoted"
+    if rung["threshold"] is None:
+        return f"{rank}; {cut}"
+    return f"{rank}; {cut}: not promoted, it would have had to beat {rung['threshold']:.6g}"
+
+
+def savings(result: Result) -> str:
+    """What promotion saved against training every trial in full, as a sentence."""
+    spent, full = result.resource_spent, result.resource_full
+    reached = result.rungs[-1].results if result.rungs else 0
+    return (
+        f"{spent:,} of the {full:,} steps of full training ({spent / full:.1%}); "
+        f"{reached} of {result.specification.num_trials} trials were trained in full"
+    )
+
+
+def short(config: Mapping[str, Any]) -> str:
+    """A configuration in one line: `lr=0.0131 hidden=64`, nested names joined by dots."""
+    return " ".join(f"{name}={_brief(value)}" for name, value in flatten(config).items())
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A nested configuration as one level of dotted names."""
+    flat: dict[str, Any] = {}
+    for name, value in config.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat
+
+
+def _brief(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

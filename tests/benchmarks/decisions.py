@@ -1,0 +1,85 @@
+"""What a decision costs: `make bench`, or `python tests/benchmarks/decisions.py`.
+
+How to read it: the first table is the time in the search from "a result is in" to "the next segment
+is out", once with that many results in the lowest rung, as the median of 2,000 decisions; it should
+be flat, at about 10 µs or less. The last line is a whole experiment on the virtual clock. Machines
+differ and other work disturbs: compare figures of one run with each other.
+"""
+
+import random
+import resource
+import statistics
+import time
+from typing import Any
+
+from asha_queue.search.asha import Asha, Decision
+from asha_queue.search.ladder import Ladder
+from asha_queue.search.space import loguniform, uniform
+from asha_queue.simulation import simulate
+from asha_queue.specification import Specification
+
+#: Decisions timed for each number of results.
+DECISIONS = 2_000
+
+
+class Search:
+    """A search in which every decision is trained at once, with a random value."""
+
+    def __init__(self) -> None:
+        self.asha = Asha(Ladder(1, 64, 4), "max", "accuracy", num_trials=10**9)
+        self._rng = random.Random(0)
+        [self._next] = self.asha.decide(1)
+
+    def step(self) -> tuple[Decision, float]:
+        """Trains the decided segment; returns it and the seconds from its result to the next."""
+        done = self._next
+        scheduled = {"type": "scheduled", "trial": done.trial, "bracket": 0, "rung": done.rung}
+        self.asha.apply({**scheduled, "target": done.target, "attempt": 1})
+        completed: dict[str, Any] = {"type": "completed", "trial": done.trial, "rung": done.rung}
+        completed["metrics"] = {"accuracy": self._rng.random()}
+        began = time.perf_counter()
+        self.asha.apply(completed)
+        [self._next] = self.asha.decide(1)
+        return done, time.perf_counter() - began
+
+
+def decisions() -> None:
+    print(f"{'results':>10}  {'µs per decision':>15}")
+    search = Search()
+    for results in (10**3, 10**4, 10**5, 10**6):
+        while search.asha.started < results:
+            search.step()
+        median = statistics.median(search.step()[1] for _ in range(DECISIONS))
+        print(f"{results:>10,}  {median * 1e6:>15.1f}", flush=True)
+
+
+def simulation(trials: int, workers: int) -> None:
+    experiment = Specification(
+        name="bench",
+        train="bench.py:train",
+        space={"lr": loguniform(1e-4, 1.0), "x": uniform(0, 1)},
+        metric="loss",
+        mode="min",
+        max_t=64,
+        num_samples=trials,
+        seed=0,
+    )
+    began = time.perf_counter()
+    result = simulate(
+        experiment,
+        lambda config, t: {"loss": config["x"] + 1 / t},
+        lambda config, start, target: (target - start) * (1 + config["x"]),
+        workers=workers,
+        straggler=0.1,
+    )
+    took = time.perf_counter() - began
+    segments = sum(rung.results for rung in result.rungs)
+    print(f"{trials:,} trials ({segments:,} segments) on {workers:,} workers: {took:.1f} s")
+
+
+if __name__ == "__main__":
+    simulation(10_000, 500)
+    simulation(100_000, 1_000)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"peak memory so far: {peak:,.0f} MiB\n")
+    decisions()

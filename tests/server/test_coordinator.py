@@ -1,0 +1,221 @@
+"""The coordinator's loop against the stores, with a worker that is a function in the test."""
+
+import random
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+
+import pytest
+
+from asha_queue.coordinator.loop import Coordinator
+from asha_queue.coordinator.slots import divide, lead
+from asha_queue.errors import ProgramError
+from asha_queue.search.rules import check
+from asha_queue.search.space import uniform
+from asha_queue.simulation import simulate
+from asha_queue.specification import Specification
+from asha_queue.store import connect
+from asha_queue.store.contract import Outcome, QueuedSegment, Store
+from asha_queue.store.memory import MemoryStore
+
+SPECIFICATION = Specification(
+    name="sums",
+    train="sums.py:train",
+    space={"x": uniform(0.0, 1.0)},
+    metric="loss",
+    mode="min",
+    max_t=9,
+    grace_period=1,
+    reduction_factor=3,
+    num_samples=30,
+    seed=5,
+)
+
+
+class Queue:
+    """Stands in for broker and publisher: messages in order of priority, then of arrival."""
+
+    def __init__(self) -> None:
+        self.messages: list[tuple[int, int, QueuedSegment]] = []
+        self._count = 0
+
+    def publish(self, uid: str, segments: Sequence[QueuedSegment]) -> None:
+        for segment in segments:
+            self._count += 1
+            self.messages.append((-segment.rung, self._count, segment))
+        self.messages.sort(key=lambda message: message[:2])
+
+    def pop(self) -> QueuedSegment | None:
+        return self.messages.pop(0)[2] if self.messages else None
+
+
+def loss(config: dict, step: int) -> dict[str, float]:
+    return {"loss": config["x"] + 1.0 / step}
+
+
+def train(store: Store, uid: str, segment: QueuedSegment, worker: str) -> None:
+    """What a worker does with a message, without training."""
+    claim = store.claim(uid, segment.trial, segment.rung, segment.attempt, uuid.uuid4().hex, worker)
+    if claim.outcome != "run":
+        return
+    assert store.start(uid, segment.trial, claim.token, claim.start) == "ok"
+    metrics = loss(claim.config, claim.target)
+    checkpoint = {
+        "path": f"{segment.trial}-{claim.token}",
+        "resource": claim.target,
+        "metrics": metrics,
+        "bytes": 1,
+        "digest": "",
+    }
+    outcome = Outcome(metrics, claim.target, checkpoint, 0.1, [[claim.target, metrics]])
+    assert store.complete(uid, segment.trial, claim.token, outcome) == "ok"
+
+
+@pytest.fixture(params=["memory", "server"])
+def store(request: pytest.FixtureRequest) -> Iterator[Store]:
+    if request.param == "memory":
+        yield MemoryStore(time.time)
+    else:
+        store = connect(request.getfixturevalue("broker"))
+        yield store
+        store.close()
+
+
+def drive(
+    store: Store,
+    uid: str,
+    workers: int,
+    between: Callable[[Coordinator], Coordinator] | None = None,
+) -> Coordinator:
+    """Runs coordinator and workers in turns until the experiment has ended."""
+    queue = Queue()
+    coordinator = Coordinator(store, queue, uid)
+    names = [f"cpu{i}@test" for i in range(workers)]
+    for name in names:
+        store.beat(name, {})
+    rng = random.Random(workers)
+    for _ in range(5000):
+        coordinator.step()
+        if coordinator.ended:
+            return coordinator
+        if between:
+            coordinator = between(coordinator)
+        if segment := queue.pop():
+            train(store, uid, segment, rng.choice(names))
+    pytest.fail("the experiment does not end")
+
+
+def submitted(store: Store) -> str:
+    return store.submit(uuid.uuid4().hex, SPECIFICATION.name, SPECIFICATION.to_json())
+
+
+def trials_in_order(journal: list[dict]) -> list[tuple[int, int]]:
+    return [(e["trial"], e["rung"]) for e in journal if e["type"] == "started"]
+
+
+def test_one_worker_trains_the_segments_that_the_simulator_trains_in_the_same_order(
+    store: Store,
+) -> None:
+    uid = submitted(store)
+    drive(store, uid, workers=1)
+    journal = store.read(uid, "0-0", 10_000).entries
+    simulated = simulate(SPECIFICATION, loss, lambda config, start, target: 1.0, workers=1)
+    assert trials_in_order(journal) == trials_in_order(simulated.journal)
+    assert check(journal) == []
+
+
+def test_a_coordinator_replaced_after_every_step_decides_as_one_that_lives(store: Store) -> None:
+    uid = submitted(store)
+    queue = Queue()
+
+    def replaced(old: Coordinator) -> Coordinator:
+        old.leadership.resign()
+        return Coordinator(store, queue, uid)
+
+    store.beat("cpu0@test", {})
+    coordinator = Coordinator(store, queue, uid)
+    for _ in range(5000):
+        coordinator.step()
+        if coordinator.ended:
+            break
+        coordinator = replaced(coordinator)
+        coordinator.step()
+        if segment := queue.pop():
+            train(store, uid, segment, "cpu0@test")
+    journal = store.read(uid, "0-0", 10_000).entries
+    simulated = simulate(SPECIFICATION, loss, lambda config, start, target: 1.0, workers=1)
+    assert trials_in_order(journal) == trials_in_order(simulated.journal)
+    assert journal[-1]["type"] == "finished"
+    assert check(journal) == []
+
+
+def test_several_workers_end_the_search_with_every_rule_kept(store: Store) -> None:
+    uid = submitted(store)
+    coordinator = drive(store, uid, workers=5)
+    assert check(store.read(uid, "0-0", 10_000).entries) == []
+    assert coordinator.fold.result.state == "finished"
+    assert len(coordinator.fold.result.trials) == 30
+
+
+def test_a_second_coordinator_follows_and_decides_nothing(store: Store) -> None:
+    uid = submitted(store)
+    store.beat("cpu0@test", {})
+    first, second = Coordinator(store, Queue(), uid), Coordinator(store, Queue(), uid)
+    first.step()
+    second.step()
+    second.step()
+    assert first.leadership.leading
+    assert not second.leadership.leading
+    assert second.leadership.leader == first.leadership.who
+    first.step()
+    second.step()
+    scheduled = [e for e in store.read(uid, "0-0").entries if e["type"] == "scheduled"]
+    assert len(scheduled) == 1
+    assert second.fold.search.outstanding == 1
+
+
+def test_a_lost_message_is_published_again(store: Store) -> None:
+    uid = submitted(store)
+    store.beat("cpu0@test", {})
+    lost, queue = Queue(), Queue()
+    first = Coordinator(store, lost, uid)
+    first.step()
+    first.step()
+    assert lost.pop()
+    store.refuse(uid, 0, 0, 1, "cpu1@elsewhere", "no such file")  # clears the mark: due in 2 s
+    first.leadership.resign()
+    second = Coordinator(store, queue, uid)
+    deadline = time.monotonic() + 20
+    while not queue.messages and time.monotonic() < deadline:
+        second.step()
+    again = queue.pop()
+    assert again
+    assert (again.trial, again.rung, again.attempt) == (0, 0, 1)
+
+
+def test_a_program_that_every_worker_refuses_ends_in_one_message(store: Store) -> None:
+    uid = submitted(store)
+    store.beat("cpu0@test", {})
+    coordinator = Coordinator(store, Queue(), uid)
+    coordinator.step()
+    coordinator.step()
+    store.refuse(uid, 0, 0, 1, "cpu0@test", "program sums.py differs")
+    with pytest.raises(ProgramError, match=r"cpu0@test.*sums\.py differs"):  # noqa: PT012
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            coordinator.step()
+
+
+def test_slots_are_divided_evenly_and_what_one_leaves_goes_to_the_others() -> None:
+    assert divide(10, {"a": 100, "b": 100}) == {"a": 5, "b": 5}
+    assert divide(10, {"a": 2, "b": 100}) == {"a": 2, "b": 8}
+    assert divide(10, {"a": 0, "b": 3}) == {"a": 0, "b": 3}
+    assert divide(1, {"a": 9, "b": 9}) == {"a": 1, "b": 0}
+    assert divide(7, {"a": 9, "b": 9, "c": 9}) == {"a": 3, "b": 2, "c": 2}
+    assert divide(0, {"a": 9}) == {"a": 0}
+    assert divide(5, {}) == {}
+
+
+def test_one_slot_has_no_lead_so_that_runs_are_repeatable() -> None:
+    assert lead(1) == 0
+    assert lead(2) == 1

@@ -1,0 +1,461 @@
+"""Random interleavings of coordinators, workers and keepers that crash, freeze and repeat.
+
+Each step is played against the server and its memory twin; answers and states must be equal after
+each one. What must hold of every journal is checked at the end of every run, after honest parties
+have brought the experiment to its end: whatever happened, it is never stuck.
+
+ASHA_QUEUE_EXAMPLES=5000 plays more runs than the modest number of the everyday tests.
+"""
+
+import itertools
+import os
+import sys
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from asha_queue.search.asha import Asha
+from asha_queue.search.ladder import Ladder
+from asha_queue.store.contract import Json, Outcome, ScheduledSegment
+from asha_queue.store.journal import decides
+from tests.server.mirror import Id, Mirror, Token
+
+UID = "1f2e3d"
+LADDER = Ladder(1, 4, 2)
+TRIALS = 5
+SPECIFICATION = {"retries": 1, "metric": "loss", "mode": "min"}
+LONG = "ASHA_QUEUE_EXAMPLES" in os.environ
+EXAMPLES = int(os.environ.get("ASHA_QUEUE_EXAMPLES", "100"))
+
+
+#: What honest parties choose when they may, call by call.
+WORK = st.lists(st.integers(0, 11), min_size=1, max_size=12)
+
+
+def new_asha() -> Asha:
+    return Asha(LADDER, "min", "loss", TRIALS)
+
+
+def metrics(trial: int, resource: int) -> Json:
+    """Values that cross between the rungs, and one that diverges."""
+    return {"loss": float("nan") if trial == 3 else (trial * 7 + resource * 3) % 5 + 1 / 3}
+
+
+@dataclass
+class Hand:
+    """A process that holds, or once held, a claim; it goes on whatever happened meanwhile."""
+
+    trial: int
+    rung: int
+    attempt: int
+    claim: str
+    worker: str
+    token: Token
+    target: int
+    step: int
+    checkpoints: list[Json]
+    started: bool = False
+    ended: bool = False
+
+    def checkpoint(self) -> Json:
+        path = f"/runs/{self.trial}/{self.token.number}-{self.step}"
+        described = {"path": path, "resource": self.step, "bytes": 1, "digest": "d"}
+        return {**described, "metrics": metrics(self.trial, self.step)}
+
+    def outcome(self, saves: bool) -> Outcome:
+        reached = metrics(self.trial, self.step)
+        checkpoint = self.checkpoint() if saves else None
+        return Outcome(reached, self.step, checkpoint, 0.1, [[self.step, reached]])
+
+
+def latest(hands: list[Hand], back: int) -> Hand:
+    """One of the processes; counted from the latest."""
+    return hands[-1 - back % len(hands)]
+
+
+class Coordinator:
+    """Folds the journal and decides; nothing that it believes need be true any more."""
+
+    def __init__(self) -> None:
+        self.asha = new_asha()
+        self.seen = self.last = Id(0)
+
+    def fold(self, call: Mirror, count: int) -> None:
+        read = call("read", UID, self.seen, count)
+        if read["gone"]:
+            self.__init__()  # type: ignore[misc]  # forgets everything, as a new process would
+            return
+        for entry in read["entries"]:
+            self.asha.apply(entry)
+            self.seen = entry["id"]
+            if decides(entry):
+                self.last = entry["id"]
+
+    def segments(self, slots: int) -> list[ScheduledSegment]:
+        return [
+            ScheduledSegment(d.trial, d.bracket, d.rung, d.target, {"lr": d.trial / 3})
+            for d in self.asha.decide(slots)
+        ]
+
+
+class Interleavings(RuleBasedStateMachine):
+    url: ClassVar[str]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.call = Mirror(self.url)
+        self.fresh = (f"id-{number}" for number in itertools.count())
+        self.coordinators = [Coordinator(), Coordinator()]
+        self.messages: list[tuple[int, int, int]] = []
+        self.hands: list[Hand] = []
+        self.earlier: list[tuple[Any, ...]] = []
+        self.copy: Any = None
+        #: Tokens handed out per trial, on the server and in memory, roll-backs included.
+        self.tokens: dict[tuple[int, int], list[int]] = defaultdict(list)
+        assert self.call("submit", UID, "digits", SPECIFICATION) == UID
+
+    # -- calls ---------------------------------------------------------------------------------
+
+    def ask(self, doubled: bool, *call: Any) -> Any:
+        """A call that may arrive twice; no honest party ever hears that it asks for the illegal."""
+        answer = self.call(*call)
+        assert answer != "ProtocolError", f"{call} is found illegal"
+        if doubled:
+            entries = self.journal()
+            assert self.call(*call) == answer, f"{call} answers otherwise when it is repeated"
+            assert self.journal() == entries, f"{call} has a second effect when it is repeated"
+        self.earlier.append(call)
+        return answer
+
+    def journal(self) -> list[Json]:
+        entries: list[Json] = self.call("read", UID, Id(0), 100_000)["entries"]
+        return entries
+
+    @property
+    def claimed(self) -> list[Hand]:
+        """The processes that have not started to train."""
+        return [hand for hand in self.hands if not hand.started]
+
+    @property
+    def training(self) -> list[Hand]:
+        """The processes that have started, those that nobody wants to hear of any more too."""
+        return [hand for hand in self.hands if hand.started]
+
+    def claim(self, message: tuple[int, int, int], worker: str, doubled: bool) -> None:
+        claim = next(self.fresh)
+        answer = self.ask(doubled, "claim", UID, *message, claim, worker)
+        if answer["outcome"] != "run":
+            return
+        trial, rung, attempt = message
+        token = answer["token"]
+        for number, (_, names) in enumerate(self.call.sides):
+            self.tokens[number, trial].append(names.value(token))
+        target, step, checkpoints = answer["target"], answer["start"], answer["checkpoints"]
+        self.hands.append(
+            Hand(trial, rung, attempt, claim, worker, token, target, step, checkpoints)
+        )
+
+    # -- what honest parties do, a few calls at a time ------------------------------------------
+
+    @rule(choices=WORK)
+    def the_work_goes_on(self, choices: list[int]) -> None:
+        for choice in choices:
+            self.one_honest_call(choice)
+
+    # Rules are drawn evenly; without more of this one too little happens that can be disturbed.
+    the_work_goes_on_2 = rule(choices=WORK)(lambda self, choices: self.the_work_goes_on(choices))
+    the_work_goes_on_3 = rule(choices=WORK)(lambda self, choices: self.the_work_goes_on(choices))
+    the_work_goes_on_4 = rule(choices=WORK)(lambda self, choices: self.the_work_goes_on(choices))
+
+    def one_honest_call(self, choice: int) -> None:
+        live = [hand for hand in self.hands if not hand.ended]
+        if live and (choice % 3 or not self.messages):
+            self.go_on(live[choice % len(live)], saves=choice % 2 == 0)
+        elif self.messages:
+            self.claim(self.messages.pop(choice % len(self.messages)), "ab"[choice % 2], False)
+        else:
+            self.decide(choice % 2, slots=1 + choice % 3, fold=True, doubled=False)
+            self.publish(marks=True)
+
+    def go_on(self, hand: Hand, saves: bool) -> None:
+        segment = (UID, hand.trial, hand.token)
+        if not hand.started:
+            hand.started = True
+            answer = self.ask(False, "start", *segment, hand.step, [])
+        elif hand.step < hand.target:
+            hand.step += 1
+            answer = self.ask(False, "checkpoint", *segment, hand.checkpoint()) if saves else "ok"
+        else:
+            hand.ended = True
+            answer = self.ask(False, "complete", *segment, hand.outcome(saves))
+        hand.ended |= answer == "stale"
+
+    # -- coordinators --------------------------------------------------------------------------
+
+    @rule(who=st.integers(0, 1), count=st.sampled_from([1, 3, 1000]))
+    def a_coordinator_reads(self, who: int, count: int) -> None:
+        self.coordinators[who].fold(self.call, count)
+
+    @rule(who=st.integers(0, 1), slots=st.integers(1, 3), fold=st.booleans(), doubled=st.booleans())
+    def a_coordinator_decides(self, who: int, slots: int, fold: bool, doubled: bool) -> None:
+        self.decide(who, slots, fold, doubled)
+
+    def decide(self, who: int, slots: int, fold: bool, doubled: bool) -> None:
+        coordinator = self.coordinators[who]
+        if fold:
+            coordinator.fold(self.call, 1000)
+        segments = coordinator.segments(slots)
+        if not segments or coordinator.last == Id(0):
+            return
+        present = Coordinator()
+        present.fold(self.call, 1000)
+        request = next(self.fresh)
+        answer = self.ask(doubled, "schedule", UID, coordinator.last, request, segments)
+        if answer == "ok":
+            assert coordinator.asha.snapshot() == present.asha.snapshot(), "decided on a stale fold"
+
+    @rule(who=st.integers(0, 1))
+    def a_coordinator_crashes(self, who: int) -> None:
+        self.coordinators[who] = Coordinator()
+
+    @rule(who=st.integers(0, 1), wants=st.integers(0, 3))
+    def a_coordinator_leads(self, who: int, wants: int) -> None:
+        self.call("lead", UID, f"coordinator {who}", wants)
+        self.call("claimants")
+
+    @rule(marks=st.booleans())
+    def what_is_due_is_published(self, marks: bool) -> None:
+        self.publish(marks)
+
+    def publish(self, marks: bool) -> None:
+        due = sorted((s["trial"], s["rung"], s["attempt"]) for s in self.call("due", UID))
+        self.messages += due
+        if marks:
+            self.ask(True, "published", UID, due)
+
+    @rule()
+    def a_tick_reaps(self) -> None:
+        self.call("reap", UID)
+
+    # -- workers -------------------------------------------------------------------------------
+
+    @precondition(lambda self: self.messages)
+    @rule(
+        back=st.integers(0, 5),
+        worker=st.sampled_from(["a", "b"]),
+        stays=st.booleans(),
+        doubled=st.booleans(),
+    )
+    def a_message_arrives(self, back: int, worker: str, stays: bool, doubled: bool) -> None:
+        place = -1 - back % len(self.messages)
+        message = self.messages[place]
+        if not stays:
+            del self.messages[place]
+        self.claim(message, worker, doubled)
+
+    @precondition(lambda self: self.messages)
+    @rule(worker=st.sampled_from(["a", "b"]), doubled=st.booleans())
+    def a_node_refuses(self, worker: str, doubled: bool) -> None:
+        self.ask(doubled, "refuse", UID, *self.messages[-1], worker, "no GPU")
+
+    @precondition(lambda self: self.claimed)
+    @rule(back=st.integers(0, 4), corrupt=st.integers(0, 2), doubled=st.booleans())
+    def a_hand_starts(self, back: int, corrupt: int, doubled: bool) -> None:
+        hand = latest(self.claimed, back)
+        good = len(hand.checkpoints) - min(corrupt, len(hand.checkpoints))
+        dropped = [checkpoint["path"] for checkpoint in hand.checkpoints[good:]]
+        hand.step = hand.checkpoints[good - 1]["resource"] if good else 0
+        hand.checkpoints = hand.checkpoints[:good]
+        hand.started = True
+        self.ask(doubled, "start", UID, hand.trial, hand.token, hand.step, dropped)
+
+    @precondition(lambda self: self.training)
+    @rule(back=st.integers(0, 4), doubled=st.booleans(), saves=st.booleans())
+    def a_hand_trains_a_step(self, back: int, doubled: bool, saves: bool) -> None:
+        hand = latest(self.training, back)
+        hand.step = min(hand.step + 1, hand.target)
+        if saves:
+            call = ("checkpoint", UID, hand.trial, hand.token, hand.checkpoint())
+            self.ask(doubled, *call)
+
+    @precondition(lambda self: self.training)
+    @rule(back=st.integers(0, 4), doubled=st.booleans(), saves=st.booleans())
+    def a_hand_completes(self, back: int, doubled: bool, saves: bool) -> None:
+        hand = latest(self.training, back)
+        hand.step = hand.target
+        self.ask(doubled, "complete", UID, hand.trial, hand.token, hand.outcome(saves))
+
+    @precondition(lambda self: self.training)
+    @rule(back=st.integers(0, 4), doubled=st.booleans(), saves=st.booleans())
+    def a_hand_is_drained(self, back: int, doubled: bool, saves: bool) -> None:
+        hand = latest(self.training, back)
+        self.ask(doubled, "suspend", UID, hand.trial, hand.token, hand.outcome(saves))
+
+    @precondition(lambda self: self.training)
+    @rule(back=st.integers(0, 4), doubled=st.booleans())
+    def a_hand_fails(self, back: int, doubled: bool) -> None:
+        hand = latest(self.training, back)
+        self.ask(doubled, "fail", UID, hand.trial, hand.token, "Traceback …", hand.step)
+
+    @precondition(lambda self: self.hands)
+    @rule(back=st.integers(0, 4))
+    def a_keeper_renews(self, back: int) -> None:
+        hand = latest(self.hands, back)
+        self.call("renew", UID, hand.trial, hand.token)
+
+    @precondition(lambda self: self.hands)
+    @rule(back=st.integers(0, 4), counts=st.booleans(), by_token=st.booleans())
+    def a_keeper_releases(self, back: int, counts: bool, by_token: bool) -> None:
+        hand = latest(self.hands, back)
+        name = hand.token if by_token else hand.claim
+        self.ask(True, "release", UID, hand.trial, name, "its process died", counts)
+
+    @rule(worker=st.sampled_from(["a", "b"]))
+    def a_worker_is_found_dead(self, worker: str) -> None:
+        self.call("release_worker", worker, "killed")
+
+    @rule(worker=st.sampled_from(["a", "b"]), leaves=st.booleans())
+    def a_worker_beats_or_leaves(self, worker: str, leaves: bool) -> None:
+        if leaves:
+            self.call("leave", worker)
+        else:
+            self.call("beat", worker, {"device": "cpu"})
+        self.call("workers")
+
+    # -- the world -----------------------------------------------------------------------------
+
+    @precondition(lambda self: self.earlier)
+    @rule(back=st.integers(0, 20))
+    def an_earlier_call_arrives_late(self, back: int) -> None:
+        self.call(*self.earlier[-1 - back % len(self.earlier)])
+
+    @rule(seconds=st.sampled_from([3, 100]))
+    def time_passes(self, seconds: int) -> None:
+        self.call.advance(seconds)
+
+    @rule(back=st.integers(0, 3))
+    def a_lease_runs_out(self, back: int) -> None:
+        running = self.call("running", UID)
+        if running:
+            self.call.expire(UID, running[-1 - back % len(running)]["trial"])
+            self.call("reap", UID)
+
+    @rule()
+    def the_store_is_copied(self) -> None:
+        self.copy = self.call.save()
+
+    @precondition(lambda self: self.copy is not None)
+    @rule()
+    def the_store_is_rolled_back(self) -> None:
+        self.call.roll_back(self.copy)
+
+    @invariant()
+    def both_stores_hold_the_same(self) -> None:
+        self.call.compare(UID)
+
+    # -- the end -------------------------------------------------------------------------------
+
+    def teardown(self) -> None:
+        try:
+            if sys.exc_info()[0] is None:  # else a step has failed: its error is the one to see
+                self.bring_to_its_end()
+                entries = self.journal()
+                check_journal(entries)
+                for tokens in self.tokens.values():
+                    assert tokens == sorted(set(tokens)), "a token was handed out twice"
+        finally:
+            self.call.server.wipe()
+            self.call.server.close()
+
+    def bring_to_its_end(self) -> None:
+        """One honest coordinator and worker: the experiment finishes, whatever went before."""
+        for running in self.call("running", UID):
+            self.call.expire(UID, running["trial"])
+        self.call("reap", UID)
+        for _ in range(100):
+            coordinator = Coordinator()
+            coordinator.fold(self.call, 100_000)
+            if coordinator.asha.finished:
+                request = next(self.fresh)
+                answer = self.call("finish", UID, coordinator.last, request, "me", "nothing left")
+                assert answer == "ok"
+                return
+            if segments := coordinator.segments(2):
+                request = next(self.fresh)
+                assert self.call("schedule", UID, coordinator.last, request, segments) == "ok"
+            self.call.advance(1000)
+            for due in self.call("due", UID):
+                self.claim((due["trial"], due["rung"], due["attempt"]), "honest", False)
+            for running in self.call("running", UID):
+                hand = next(hand for hand in self.hands if hand.token == running["token"])
+                self.ask(False, "start", UID, hand.trial, hand.token, hand.step, [])
+                hand.step = hand.target
+                self.ask(False, "complete", UID, hand.trial, hand.token, hand.outcome(True))
+        raise AssertionError("the experiment is stuck")
+
+
+def check_journal(entries: list[Json]) -> None:
+    """What must hold of every journal, said naively and without the code that decides."""
+    attempts: Counter[tuple[int, int]] = Counter()
+    open_attempts: set[tuple[int, int]] = set()
+    started: dict[Token, tuple[int, int]] = {}
+    results: dict[int, list[tuple[float, int]]] = defaultdict(list)
+    promoted: set[tuple[int, int]] = set()
+    for entry in entries:
+        kind, segment = entry["type"], (entry.get("trial", -1), entry.get("rung", -1))
+        trial, rung = segment
+        if kind == "scheduled":
+            attempts[segment] += 1
+            assert entry["attempt"] == attempts[segment], "attempts are numbered from 1"
+            assert segment not in open_attempts, "a trial has one open attempt"
+            open_attempts.add(segment)
+            if entry["attempt"] == 1 and rung > 0:
+                below = sorted(results[rung - 1])
+                best = [number for _, number in below[: len(below) // 2]]
+                assert trial in best, "promoted without being among the best half"
+                assert (trial, rung) not in promoted, "promoted twice"
+                promoted.add((trial, rung))
+        elif kind == "started":
+            assert entry["token"] not in started, "started once per token"
+            assert entry["start"] < LADDER.target(0, rung)
+            started[entry["token"]] = segment
+        elif kind in ("completed", "failed", "lost", "suspended"):
+            assert segment in open_attempts, "an end belongs to an open attempt"
+            open_attempts.remove(segment)
+        if kind == "completed":
+            assert started[entry["token"]] == segment, "a completion bears the token of a start"
+            assert trial not in [number for _, number in results[rung]], "completed once"
+            loss = entry["metrics"]["loss"]
+            results[rung].append((float("inf") if loss == "NaN" else loss, trial))
+        if kind == "failed" and entry["final"]:
+            results[rung].append((float("inf"), trial))
+    assert not open_attempts, "a finished experiment has nothing open"
+    assert entries[-1]["type"] == "finished"
+
+
+@pytest.mark.timeout(3600)
+def test_no_interleaving_breaks_the_rules_or_tells_the_stores_apart(broker: str) -> None:
+    Interleavings.url = broker
+    run_state_machine_as_test(
+        Interleavings,
+        settings=settings(
+            max_examples=EXAMPLES,
+            stateful_step_count=50,
+            deadline=None,
+            derandomize=not LONG,
+            # A shorter run that fails as well is worth minutes only to those who wait for it.
+            phases=[Phase.generate, Phase.shrink] if LONG else [Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
