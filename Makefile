@@ -45,7 +45,8 @@ submit: .venv/.for-run  ## run PROGRAM=workers/digits.py on the workers of BROKE
 	$(BIN)/asha-queue run $(PROGRAM) $(if $(BROKER),--broker $(BROKER))
 
 flower: .venv/.for-run  ## watch the queue of BROKER at http://127.0.0.1:5555
-	$(WITH_BROKER) $(BIN)/celery -A asha_queue flower --address=127.0.0.1 --port=5555
+	$(WITH_BROKER) $(BIN)/celery -A asha_queue flower --address=127.0.0.1 --port=5555 \
+		--tasks_columns=state,kwargs,result,runtime,worker,received
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

@@ -6,7 +6,6 @@ from typing import Any, Protocol, TextIO
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
@@ -127,8 +126,8 @@ def _headline(overview: dict[str, Any]) -> RenderableType:
     )
     spent = Table.grid(padding=(0, 1))
     spent.add_row(
-        ProgressBar(total=max(1, resource["expected"]), completed=resource["spent"], width=30),
-        f"{resource['spent']:,} steps; training every trial in full takes {resource['full']:,}",
+        bar(resource["spent"], resource["expected"], 30),
+        f"{resource['spent']:,} steps (all trials in full: {resource['full']:,})",
     )
     return Group(text, spent)
 
@@ -151,7 +150,7 @@ def rung_table(overview: dict[str, Any]) -> Table:
             str(rung["results"]),
             "" if rung["rung"] == top else str(rung["promoted"]),
             number(rung["best"]),
-            ProgressBar(total=widest, completed=rung["results"], width=24),
+            bar(rung["results"], widest, 24),
         )
     return table
 
@@ -167,11 +166,7 @@ def _running_table(overview: dict[str, Any]) -> RenderableType:
             str(segment["trial"]),
             str(segment["rung"]),
             f"{segment['step']}/{segment['target']}",
-            ProgressBar(
-                total=segment["target"] - segment["start"],
-                completed=segment["step"] - segment["start"],
-                width=10,
-            ),
+            bar(segment["step"] - segment["start"], segment["target"] - segment["start"], 10),
             number(segment["value"]),
             segment["worker"],
             short(segment["config"]),
@@ -195,6 +190,12 @@ def _best(overview: dict[str, Any]) -> RenderableType:
 def value_of(overview: dict[str, Any], best: dict[str, Any]) -> str:
     """The value that a best is best by."""
     return number(best["metrics"].get(overview["metric"]))
+
+
+def bar(part: int, whole: int, width: int) -> Text:
+    """A bar that reads without colours too: `part` of `whole` filled, the rest dotted."""
+    filled = round(width * min(1.0, part / whole)) if whole else 0
+    return Text("━" * filled + "·" * (width - filled))
 
 
 def number(value: float | None) -> str:

@@ -71,11 +71,8 @@ def _print(result: Result, storage: str | None) -> None:
         console.print("no trial has a result; `asha-queue status` says what happened")
         return
     metric = result.specification.metric
-    console.print(f"best        {short(best.config)}", markup=False)
-    console.print(
-        f"            {metric}={number(best.metrics[metric])} at {best.resource} "
-        f"(trial {best.trial})"
-    )
+    value = f"{metric}={number(best.metrics[metric])} at {best.resource} (trial {best.trial})"
+    console.print(f"best        {value}: {short(best.config)}", markup=False, soft_wrap=True)
     if best.checkpoint:
         folder = Path(where.storage(storage, result.specification.storage).url)
         console.print(f"checkpoint  {folder / best.checkpoint['path']}", soft_wrap=True)

@@ -49,7 +49,7 @@ SWEEP = 10.0
 #: Seconds between two looks at the workers, and two calls to a store that does not answer.
 LOOK_EVERY = 0.5
 #: Seconds that an earlier launcher may take to end.
-HANDOVER = 10.0
+HANDOVER = 5.0
 
 #: Seconds by which the start of a process may seem to move when the clock is set.
 SAME = 2.0

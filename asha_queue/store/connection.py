@@ -30,15 +30,17 @@ _DURATIONS = (
 )
 _NUMBERS = ("FORMAT", "POISON_LIMIT", "UNWITNESSED_LIMIT", "LIVE_POINTS")
 
-#: What the server answers (the first word of its error), and what to do about it.
+#: Words in what the server answers (redis-py removes some of its error codes), and what to do.
 _REMEDIES = {
-    "OOM": "its memory is full: raise maxmemory, or delete experiments",
-    "READONLY": "it is a replica: use the address of the primary",
+    "maxmemory": "its memory is full: raise maxmemory, or delete experiments",
+    "Link with MASTER": "it is a replica that has lost its primary: wait, or use another address",
+    "read only replica": "it is a replica: use the address of the primary",
     "NOREPLICAS": "too few replicas are connected: see min-replicas-to-write",
     "MISCONF": "it cannot write to its disk: see its log",
-    "NOPERM": "its user may not run what this needs: see deploy for the ACL rules",
-    "NOAUTH": "it wants a password: put it into the URL, redis://:PASSWORD@host",
-    "WRONGPASS": "it refuses the user or password in the URL",
+    "no permissions": "its user may not run what this needs: see its ACL rules",
+    "HELLO must be called": "it wants a password: put it into the URL, redis://:PASSWORD@host",
+    "Authentication required": "it wants a password: put it into the URL, redis://:PASSWORD@host",
+    "invalid username-password": "it refuses the user or password in the URL",
 }
 
 
@@ -74,7 +76,7 @@ class Connection:
         if script is None:  # two threads may both register it: the same text, the same hash
             script = self._scripts[name] = self._client.register_script(script_text(name))
         with self._errors():
-            return script(keys=keys, args=args)
+            return script(keys=keys, args=[_encodable(arg) for arg in args])
 
     def find(self, uid: str, name: str, keys: Sequence[str], *args: str | int) -> Any:
         """As `run`, for scripts that return data; raises `UnknownExperiment`."""
@@ -105,14 +107,12 @@ class Connection:
             yield
         except redis.ResponseError as error:
             raise self._refused(str(error)) from None
-        except redis.AuthenticationError as error:
-            raise self._unavailable(_remedy(str(error)) or str(error)) from None
         except redis.TimeoutError:
             raise self._unavailable("no answer in time: is it running, and reachable?") from None
         except redis.BusyLoadingError:
             raise self._unavailable("it is still loading its data: wait a moment") from None
         except redis.ConnectionError as error:
-            raise self._unavailable(f"{error}") from None
+            raise self._unavailable(_remedy(str(error)) or str(error)) from None
 
     def _unavailable(self, why: str) -> StoreUnavailable:
         return StoreUnavailable(f"the server at {self.url} does not answer: {why}")
@@ -132,15 +132,19 @@ class Part:
         self._connection = connection
 
 
+def _encodable(arg: str | int) -> str | int | bytes:
+    """The argument, readable where it holds what UTF-8 cannot: undecodable bytes of a reason."""
+    return arg if isinstance(arg, int) or arg.isascii() else arg.encode(errors="backslashreplace")
+
+
 def _remedy(message: str) -> str | None:
-    return next((text for word, text in _REMEDIES.items() if word in message.split()[:2]), None)
+    return next((remedy for words, remedy in _REMEDIES.items() if words in message), None)
 
 
 def _client(url: str, timeout: float) -> redis.Redis:
     return redis.Redis.from_url(
         url,
         decode_responses=True,
-        encoding_errors="backslashreplace",  # a worker's name or a reason may hold any bytes
         socket_timeout=timeout,
         socket_connect_timeout=min(timeout, 3.0),
         socket_keepalive=True,

@@ -10,28 +10,27 @@ import os
 import secrets
 import socket
 import sys
+import warnings
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from celery import Celery, bootsteps, signals
+from celery import Celery, signals
 from celery.concurrency.prefork import TaskPool
+from celery.exceptions import CPendingDeprecationWarning
 
 from asha_queue.queue import TASK
 from asha_queue.settings import FORMAT
 from asha_queue.store import connect
 from asha_queue.training.line import Line
 from asha_queue.training.live import LiveReports
+from asha_queue.training.parts import QuickReplacement, Recycle
 from asha_queue.training.processes import MARK
-from asha_queue.training.request import Recycle
 from asha_queue.training.runner import Message, Site, run_segment
 from asha_queue.training.supervisor import Supervisor
 
 #: Values of CUDA_VISIBLE_DEVICES that show no device; without it a worker is pinned to none.
 NO_DEVICE = ("", "-1", "NoDevFiles")
-
-#: Seconds between two looks for dead training processes.
-REPLACE_EVERY = 0.25
 
 log = logging.getLogger("asha_queue")
 
@@ -44,21 +43,16 @@ def install(app: Celery, broker: str) -> None:
     """Adds the task to `app`, and has its workers start keepers and prepare their processes."""
     global _broker
     _broker = broker
-    app.task(train_segment, name=TASK, Request="asha_queue.training.request:SegmentRequest")
+    app.task(train_segment, name=TASK, Request="asha_queue.training.parts:SegmentRequest")
+    app.conf.worker_consumer = "asha_queue.training.parts:SegmentConsumer"
     app.steps["worker"].add(QuickReplacement)
     signals.worker_init.connect(_on_worker)
     signals.worker_process_init.connect(_on_process)
-    signals.worker_shutting_down.connect(_on_shutdown)
-
-
-class QuickReplacement(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery ships no types
-    """Replaces a dead training process soon. Celery wakes up when it dies, but often an instant too
-    early to find it dead, and then looks again only every 5 s."""
-
-    requires = ("celery.worker.components:Pool",)
-
-    def register_with_event_loop(self, worker: Any, hub: Any) -> None:
-        hub.call_repeatedly(REPLACE_EVERY, worker.pool.maintain_pool)
+    signals.worker_process_shutdown.connect(_on_process_end)
+    signals.worker_shutting_down.connect(_on_drain)
+    signals.worker_shutdown.connect(_on_end)
+    # it advises an option that would cancel what is being trained when the broker is lost
+    warnings.simplefilter("ignore", CPendingDeprecationWarning)
 
 
 def train_segment(uid: str, trial: int, rung: int, attempt: int, v: int) -> str:
@@ -99,7 +93,7 @@ def _on_worker(sender: Any, **_: Any) -> None:
         sys.exit(f"asha-queue: the worker's keeper cannot be started: {error}")
 
 
-def _on_shutdown(**_: Any) -> None:
+def _on_drain(**_: Any) -> None:
     """In a signal handler of the main process."""
     if _supervisor:
         _supervisor.drain()
@@ -123,6 +117,23 @@ def _on_process(sender: str, **_: Any) -> None:
         line=Line(_supervisor.path, mark),
         live=LiveReports(store),
     )
+
+
+def _on_process_end(pid: int, exitcode: int, **_: Any) -> None:
+    """In a training process that ends in good order: Celery would let it sleep for a second."""
+    _leave(exitcode)
+
+
+def _on_end(sender: Any, **_: Any) -> None:
+    """In the main process when all is done: Celery would go on tidying up for a second or two."""
+    _leave(sender.exitcode or 0)
+
+
+def _leave(code: int) -> None:
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(code)
 
 
 def _allow_children() -> None:

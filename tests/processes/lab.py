@@ -150,7 +150,7 @@ class Lab:
     def wait_for(
         self, uid: str, kind: str, count: int = 1, seconds: float = 30.0
     ) -> list[dict[str, Any]]:
-        """Publishes what is due, as a coordinator does, until `count` entries of a type are there."""
+        """Publishes what is due, as a coordinator does, until `count` such entries are there."""
 
         def there() -> bool:
             try:

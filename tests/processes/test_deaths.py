@@ -182,7 +182,7 @@ def test_a_server_that_is_killed_and_started_again_costs_nothing(
         lab.pid("pid1")
         server.kill()
         (folder / "go").touch()
-        wait_until(lambda: "does not answer" in lab.log.read_text(), "the worker has noticed")
+        wait_until(lambda: "broker lost" in lab.log.read_text(), "the worker has noticed")
         server.start()
         lab.wait_for(uid, "completed")
         assert len(lab.entries(uid, "started")) == 1

@@ -25,6 +25,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from asha_queue.search import rules
 from asha_queue.search.asha import Asha
 from asha_queue.search.ladder import Ladder
 from asha_queue.store.contract import Json, Outcome, ScheduledSegment
@@ -34,9 +35,19 @@ from tests.server.mirror import Id, Mirror, Token
 UID = "1f2e3d"
 LADDER = Ladder(1, 4, 2)
 TRIALS = 5
-SPECIFICATION = {"retries": 1, "metric": "loss", "mode": "min"}
+SPECIFICATION = {
+    "name": "digits",
+    "space": {"lr": 1},
+    "metric": "loss",
+    "mode": "min",
+    "num_samples": TRIALS,
+    "max_t": 4,
+    "grace_period": 1,
+    "reduction_factor": 2,
+    "retries": 1,
+}
 LONG = "ASHA_QUEUE_EXAMPLES" in os.environ
-EXAMPLES = int(os.environ.get("ASHA_QUEUE_EXAMPLES", "100"))
+EXAMPLES = int(os.environ.get("ASHA_QUEUE_EXAMPLES", "70"))
 
 
 #: What honest parties choose when they may, call by call.
@@ -372,6 +383,7 @@ class Interleavings(RuleBasedStateMachine):
                 self.bring_to_its_end()
                 entries = self.journal()
                 check_journal(entries)
+                assert rules.check(self.call.server.store.read(UID, "", 100_000).entries) == []
                 for tokens in self.tokens.values():
                     assert tokens == sorted(set(tokens)), "a token was handed out twice"
         finally:

@@ -8,7 +8,8 @@
 -- Whoever was silent for WORKER_TIMEOUT is forgotten here, so that the names of a fleet that comes
 -- and goes do not pile up.
 
-for _, silent in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', '(' .. digits(now - WORKER_TIMEOUT))) do
+local before = '(' .. digits(now - WORKER_TIMEOUT)
+for _, silent in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', before)) do
   redis.call('HDEL', KEYS[1], silent)
   redis.call('ZREM', KEYS[2], silent)
 end

@@ -12,6 +12,8 @@
 -- rolled back to before the last one. A checkpoint at the target completes the segment at once: its
 -- entry bears the token of the claim that wrote it (that one was started; this one never is), while
 -- the record takes a new token, so that the writer's own late `complete` is stale.
+--
+-- A retry refuses the worker it failed on for AVOID while another lives, and is due again soon.
 
 local trial, rung, attempt, claim, worker = unpack(ARGV)
 
@@ -30,7 +32,8 @@ if r.ended_claim == claim and r.ended_how == 'found' then return {'completed'} e
 if state ~= 'open' then return {'refused', 'the experiment is ' .. state} end
 local name = 'trial ' .. trial .. ' rung ' .. r.rung .. ' attempt ' .. r.attempt
 if r.rung ~= rung or r.attempt ~= attempt then
-  return {'refused', 'the message is for rung ' .. rung .. ' attempt ' .. attempt .. ', present is ' .. name}
+  return {'refused',
+    'the message is for rung ' .. rung .. ' attempt ' .. attempt .. ', present is ' .. name}
 end
 if r.state == 'RUNNING' then return {'refused', name .. ' was claimed by ' .. r.worker} end
 if r.state == 'IDLE' then return {'refused', name .. ' is completed'} end

@@ -107,7 +107,8 @@ local function misfit(r, reached, path, resource)
     return illegal(name .. ' reached ' .. reached .. ', beyond its target ' .. r.target)
   end
   if path ~= '' and tonumber(resource) > tonumber(r.target) then
-    return illegal(name .. ' has a checkpoint at ' .. resource .. ', beyond its target ' .. r.target)
+    return illegal(name .. ' has a checkpoint at ' .. resource ..
+      ', beyond its target ' .. r.target)
   end
 end
 
@@ -150,7 +151,8 @@ local function lose(r, reason, witness)
   if witness == 'death' then losses = losses + 1 end
   if witness == 'nobody' then unwitnessed = unwitnessed + 1 end
   redis.call('HSET', r.key, 'losses', losses, 'unwitnessed', unwitnessed, 'lost_at', reached)
-  local rest = ',"reached":' .. reached .. ',"checkpoint":' .. (checkpoint and checkpoint.text or 'null')
+  local rest = ',"reached":' .. reached ..
+    ',"checkpoint":' .. (checkpoint and checkpoint.text or 'null')
   local error
   if losses >= POISON_LIMIT then
     error = 'its process died ' .. losses .. ' times without progress, last: ' .. reason

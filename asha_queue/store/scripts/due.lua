@@ -5,7 +5,8 @@
 
 if absent() then return 'unknown' end
 local segments = {}
-for _, trial in ipairs(redis.call('ZRANGEBYSCORE', queued, '-inf', digits(now), 'LIMIT', 0, ARGV[1])) do
+local trials = redis.call('ZRANGEBYSCORE', queued, '-inf', digits(now), 'LIMIT', 0, ARGV[1])
+for _, trial in ipairs(trials) do
   local facts = redis.call('HMGET', experiment .. ':trial:' .. trial,
     'bracket', 'rung', 'target', 'attempt', 'config')
   table.insert(segments, {trial, unpack(facts)})

@@ -1,4 +1,5 @@
--- finish(experiment; last, request, members) → 'ok' | 'stale' | 'finished' | 'cancelled' | 'unknown'
+-- finish(experiment; last, request, members)
+--     → 'ok' | 'stale' | 'finished' | 'cancelled' | 'unknown'
 --
 -- KEYS[1]  the experiment's hash
 -- ARGV[1]  id of the last decision-relevant entry that the caller had folded
@@ -8,7 +9,9 @@
 local answer = undecidable(ARGV[1], ARGV[2])
 if answer then return answer end
 local segments = redis.call('ZCARD', queued) + redis.call('ZCARD', running)
-if segments > 0 then return illegal('an experiment with ' .. segments .. ' open segments cannot finish') end
+if segments > 0 then
+  return illegal('an experiment with ' .. segments .. ' open segments cannot finish')
+end
 
 append('finished', ARGV[3], true)
 redis.call('HSET', experiment, 'state', 'finished', 'request', ARGV[2])

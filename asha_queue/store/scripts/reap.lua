@@ -3,8 +3,8 @@
 -- KEYS[1]  the experiment's hash: clock, tick; writes what `lose` writes
 -- ARGV[1]  at most so many trials in one call
 --
--- The lease clock advances by the time since the last tick, at most CLOCK_STEP: while the server was
--- down or asleep no holder could renew, so that time does not count against anybody.
+-- The lease clock advances by the time since the last tick, at most CLOCK_STEP: while the server
+-- was down or asleep no holder could renew, so that time does not count against anybody.
 
 local clock, tick = unpack(redis.call('HMGET', experiment, 'clock', 'tick'))
 if not clock then return 'unknown' end

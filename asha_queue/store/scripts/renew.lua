@@ -8,7 +8,8 @@
 
 local clock = redis.call('HGET', experiment, 'clock')
 if not clock then return 'unknown' end
-local state, token = unpack(redis.call('HMGET', experiment .. ':trial:' .. ARGV[1], 'state', 'token'))
+local key = experiment .. ':trial:' .. ARGV[1]
+local state, token = unpack(redis.call('HMGET', key, 'state', 'token'))
 if state ~= 'RUNNING' or token ~= ARGV[2] then return 'stale' end
 redis.call('ZADD', running, digits(clock + LEASE), ARGV[1])
 return 'ok'

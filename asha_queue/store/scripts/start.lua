@@ -19,7 +19,11 @@ for i = 4, #ARGV do dropped[ARGV[i]] = true end
 -- Only a start that drops some needs to look at more than the newest.
 for _, text in ipairs(redis.call('LRANGE', r.checkpoints, #ARGV > 3 and 0 or -1, -1)) do
   local checkpoint = cjson.decode(text)
-  if dropped[checkpoint.path] then table.insert(elements, text) else resource = checkpoint.resource end
+  if dropped[checkpoint.path] then
+    table.insert(elements, text)
+  else
+    resource = checkpoint.resource
+  end
 end
 if start ~= resource or tonumber(start) >= tonumber(r.target) then
   return illegal('trial ' .. trial .. ' rung ' .. r.rung .. ' starts at ' .. start ..

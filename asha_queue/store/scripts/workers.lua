@@ -5,8 +5,8 @@
 --
 -- Only those heard within WORKER_TIMEOUT.
 
-local found = {}
-local alive = redis.call('ZRANGEBYSCORE', KEYS[2], digits(now - WORKER_TIMEOUT), '+inf', 'WITHSCORES')
+local found, since = {}, digits(now - WORKER_TIMEOUT)
+local alive = redis.call('ZRANGEBYSCORE', KEYS[2], since, '+inf', 'WITHSCORES')
 for i = 1, #alive, 2 do
   table.insert(found, {alive[i], redis.call('HGET', KEYS[1], alive[i]), alive[i + 1]})
 end

@@ -1,0 +1,79 @@
+"""Parts of Celery's worker where its own are slower or louder than they need to be."""
+
+import logging
+from functools import partial
+from typing import Any
+
+from billiard.einfo import ExceptionInfo
+from billiard.exceptions import WorkerLostError
+from celery import bootsteps
+from celery.worker.consumer import Consumer
+from celery.worker.request import Request
+
+#: Seconds between two looks for dead training processes.
+REPLACE_EVERY = 0.25
+#: Seconds until the broker is called again, at first and more each time, and at most.
+RECONNECT = 0.2
+RECONNECT_MAX = 2.0
+
+log = logging.getLogger("asha_queue")
+
+
+class SegmentConsumer(Consumer):  # type: ignore[misc]  # Celery ships no types
+    """Comes back soon after an outage of the broker (Celery lets half a minute pass after a long
+    one), and asks no other workers who they are, which takes a second each time."""
+
+    def __init__(self, *args: Any, worker_options: dict[str, Any], **kwargs: Any) -> None:
+        options = worker_options | {"without_gossip": True, "without_mingle": True}
+        super().__init__(*args, worker_options=options, **kwargs)
+
+    def ensure_connected(self, conn: Any) -> Any:
+        conn.ensure_connection = partial(
+            conn.ensure_connection,
+            interval_start=RECONNECT,
+            interval_step=RECONNECT,
+            interval_max=RECONNECT_MAX,
+        )
+        return super().ensure_connected(conn)
+
+
+class QuickReplacement(bootsteps.StartStopStep):  # type: ignore[misc]
+    """Replaces a dead training process soon. Celery wakes up when it dies, but often an instant too
+    early to find it dead, and then looks again only every 5 s."""
+
+    requires = ("celery.worker.components:Pool",)
+
+    def register_with_event_loop(self, worker: Any, hub: Any) -> None:
+        hub.call_repeatedly(REPLACE_EVERY, worker.pool.maintain_pool)
+
+
+class SegmentFailed(Exception):
+    """A segment's failure, as events and Flower show it."""
+
+
+class Recycle(SystemExit):
+    """Raised by the task when its outcome is stored, to have the training process replaced."""
+
+
+class SegmentRequest(Request):  # type: ignore[misc]
+    """A delivered message; its task may end by `Recycle`, or with its process, and neither of them
+    is a reason for a traceback in the worker's log."""
+
+    def on_failure(
+        self, exc_info: ExceptionInfo, send_failed_event: bool = True, return_ok: bool = False
+    ) -> Any:
+        error = exc_info.exception
+        error = getattr(error, "exc", error)  # unwrapped from ExceptionWithTraceback
+        if isinstance(error, Recycle):
+            exc_info, return_ok = _information(SegmentFailed(*error.args)), True
+        elif isinstance(error, WorkerLostError):
+            log.warning("the training process died (%s); its keeper gives the segment back", error)
+            return_ok = True
+        return super().on_failure(exc_info, send_failed_event, return_ok)
+
+
+def _information(error: Exception) -> ExceptionInfo:
+    try:
+        raise error
+    except Exception:
+        return ExceptionInfo()

@@ -1,0 +1,177 @@
+"""Checkpoints: written whole or not at all, verified, and never mistaken for another."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from asha_queue.checkpoints import Checkpoints
+from asha_queue.errors import CheckpointCorrupt, CheckpointError, CheckpointUnreachable
+
+CLAIM = "0123456789abcdef"
+
+
+@pytest.fixture
+def checkpoints(tmp_path: Path) -> Checkpoints:
+    return Checkpoints(tmp_path / "storage", "digits", "u1")
+
+
+def write(checkpoints: Checkpoints, resource: int = 4, token: int = 7) -> dict[str, Any]:
+    with checkpoints.writer(17, token, CLAIM, resource, {"score": 0.5}, "c0ffee") as draft:
+        (draft.folder / "model").write_bytes(b"weights" * resource)
+        (draft.folder / "parts").mkdir()
+        (draft.folder / "parts" / "one").write_text("1")
+    return draft.record
+
+
+def test_a_written_checkpoint_is_found_whole(checkpoints: Checkpoints, tmp_path: Path) -> None:
+    record = write(checkpoints)
+    folder = checkpoints.verify(record)
+    assert folder == tmp_path / "storage/digits/checkpoints/u1/17/7-01234567-4"
+    assert (folder / "model").read_bytes() == b"weights" * 4
+    assert record["path"] == "digits/checkpoints/u1/17/7-01234567-4"
+    assert record["bytes"] == len(b"weights" * 4) + 1
+
+
+def test_the_manifest_says_what_the_checkpoint_is(checkpoints: Checkpoints) -> None:
+    folder = checkpoints.verify(write(checkpoints))
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert sorted(manifest.pop("files")) == ["model", "parts/one"]
+    assert manifest == {
+        "v": 1,
+        "uid": "u1",
+        "trial": 17,
+        "token": 7,
+        "claim": CLAIM,
+        "resource": 4,
+        "metrics": {"score": 0.5},
+        "config_digest": "c0ffee",
+    }
+
+
+def test_metrics_that_json_cannot_hold_are_written_as_text(checkpoints: Checkpoints) -> None:
+    with checkpoints.writer(0, 1, CLAIM, 1, {"loss": float("nan")}) as draft:
+        pass
+    text = (checkpoints.verify(draft.record) / "manifest.json").read_text()
+    assert json.loads(text, parse_constant=pytest.fail)["metrics"] == {"loss": "NaN"}
+
+
+def test_an_exception_while_writing_leaves_nothing(
+    checkpoints: Checkpoints, tmp_path: Path
+) -> None:
+    with (
+        pytest.raises(OSError, match="disk full"),
+        checkpoints.writer(17, 7, CLAIM, 4, {}) as draft,
+    ):
+        (draft.folder / "model").write_text("half")
+        raise OSError("disk full")
+    assert draft.record == {}
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_what_is_not_finished_is_not_under_the_final_name(checkpoints: Checkpoints) -> None:
+    with checkpoints.writer(17, 7, CLAIM, 4, {}) as draft:
+        assert not (draft.folder.parent / f"7-{CLAIM[:8]}-4").exists()
+        assert draft.folder.name.startswith(".")
+
+
+def test_the_same_step_can_be_saved_again(checkpoints: Checkpoints) -> None:
+    first, second = write(checkpoints), write(checkpoints)
+    assert first["path"] != second["path"]
+    assert checkpoints.verify(first) != checkpoints.verify(second)
+
+
+def test_a_file_with_the_name_of_the_manifest_is_refused(checkpoints: Checkpoints) -> None:
+    with (
+        pytest.raises(CheckpointError, match="manifest.json"),
+        checkpoints.writer(17, 7, CLAIM, 4, {}) as draft,
+    ):
+        (draft.folder / "manifest.json").write_text("{}")
+
+
+def truncate(folder: Path) -> None:
+    (folder / "model").write_bytes(b"weights")
+
+
+def flip(folder: Path) -> None:
+    (folder / "model").write_bytes(b"WEIGHTS" * 4)
+
+
+def lose_a_file(folder: Path) -> None:
+    (folder / "parts" / "one").unlink()
+
+
+def lose_the_manifest(folder: Path) -> None:
+    (folder / "manifest.json").unlink()
+
+
+def edit_the_manifest(folder: Path) -> None:
+    path = folder / "manifest.json"
+    path.write_text(path.read_text().replace('"resource":4', '"resource":9'))
+
+
+def replace_a_folder(folder: Path) -> None:
+    shutil.rmtree(folder / "parts")
+    (folder / "parts").write_text("a file now")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        truncate,
+        flip,
+        lose_a_file,
+        lose_the_manifest,
+        edit_the_manifest,
+        replace_a_folder,
+        shutil.rmtree,
+    ],
+)
+def test_damage_is_seen_and_the_one_before_is_restored(
+    checkpoints: Checkpoints, damage: Callable[[Path], None]
+) -> None:
+    older, newer = write(checkpoints, resource=2), write(checkpoints, resource=4)
+    damage(checkpoints.verify(newer))
+    with pytest.raises(CheckpointCorrupt):
+        checkpoints.verify(newer)
+    restored = checkpoints.restore([older, newer])
+    assert restored.folder == checkpoints.verify(older)
+    assert (restored.resource, restored.dropped) == (2, [newer["path"]])
+    assert len(restored.reasons) == 1
+
+
+def test_the_newest_good_one_is_restored(checkpoints: Checkpoints) -> None:
+    older, newer = write(checkpoints, resource=2), write(checkpoints, resource=4)
+    restored = checkpoints.restore([older, newer])
+    assert restored.folder == checkpoints.verify(newer)
+    assert (restored.resource, restored.dropped, restored.reasons) == (4, [], [])
+
+
+def test_without_a_good_one_training_starts_from_nothing(checkpoints: Checkpoints) -> None:
+    record = write(checkpoints)
+    truncate(checkpoints.verify(record))
+    restored = checkpoints.restore([record])
+    assert (restored.folder, restored.resource, restored.dropped) == (None, 0, [record["path"]])
+    assert checkpoints.restore([]).folder is None
+
+
+@pytest.mark.parametrize("missing", ["storage", "storage/digits"])
+def test_a_storage_that_this_node_does_not_see_is_told_from_damage(
+    checkpoints: Checkpoints, tmp_path: Path, missing: str
+) -> None:
+    record = write(checkpoints)
+    shutil.rmtree(tmp_path / missing)
+    with pytest.raises(CheckpointUnreachable, match=missing):
+        checkpoints.restore([record])
+
+
+def test_a_path_that_leaves_the_experiment_is_refused(
+    checkpoints: Checkpoints, tmp_path: Path
+) -> None:
+    record = write(checkpoints)
+    other = write(Checkpoints(tmp_path / "storage", "other", "u2"))
+    with pytest.raises(CheckpointCorrupt, match="not a folder of its experiment"):
+        checkpoints.verify(record | {"path": f"digits/../{other['path']}"})
