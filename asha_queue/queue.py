@@ -84,6 +84,8 @@ class Publisher:
 
     def __init__(self, broker: str) -> None:
         self._app = make_app(broker)
+        # whoever publishes has other things to do and tries again: no waiting for the broker here
+        self._app.conf.broker_transport_options |= {"max_retries": 1, "interval_start": 0}
         self._broker = without_password(broker)
 
     def publish(self, uid: str, segments: Sequence[QueuedSegment]) -> None:

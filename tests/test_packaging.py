@@ -1,6 +1,8 @@
 """What is installed: the wheel holds all of the package and nothing else, and it works."""
 
+import importlib.metadata
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -10,6 +12,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parent.parent
 PARTS = ["pyproject.toml", "README.md", "LICENSE", "asha_queue", "workers", "tests"]
@@ -117,3 +120,49 @@ def test_every_public_name_is_there() -> None:
     for name in asha_queue.__all__:
         assert getattr(asha_queue, name) is not None
         assert name in dir(asha_queue)
+
+
+def test_everything_that_is_imported_is_declared() -> None:
+    """A fresh environment has the declared requirements and theirs, and nothing else."""
+    code = (
+        "import sys; before = set(sys.modules)\n"
+        "import importlib, pkgutil, asha_queue, kombu.transport.redis, celery.bin.worker\n"
+        "for found in pkgutil.walk_packages(asha_queue.__path__, 'asha_queue.'):\n"
+        "    if not found.name.endswith(('__main__', 'asha_queue.celery')):\n"
+        "        importlib.import_module(found.name)\n"
+        "print(*sorted({name.partition('.')[0] for name in set(sys.modules) - before}))"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    owners = importlib.metadata.packages_distributions()
+    needed = {canonical(owners[name][0]) for name in loaded if name in owners}
+    assert {"celery", "redis", "packaging"} <= needed
+    assert needed - declared("asha-queue") == set()
+
+
+def declared(distribution: str, extras: frozenset[str] = frozenset()) -> set[str]:
+    """The distribution and all that it requires, however deep, by their canonical names."""
+    found: set[str] = set()
+    waiting = [(canonical(distribution), extras)]
+    seen: set[tuple[str, frozenset[str]]] = set()
+    while waiting:
+        name, wanted = waiting.pop()
+        if (name, wanted) in seen:
+            continue
+        seen.add((name, wanted))
+        try:
+            texts = importlib.metadata.requires(name) or []
+        except importlib.metadata.PackageNotFoundError:
+            continue  # for another platform or Python
+        found.add(name)
+        for text in texts:
+            requirement = Requirement(text)
+            marker = requirement.marker
+            if marker is None or any(marker.evaluate({"extra": e}) for e in {"", *wanted}):
+                waiting.append((canonical(requirement.name), frozenset(requirement.extras)))
+    return found
+
+
+def canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()

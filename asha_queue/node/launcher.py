@@ -161,6 +161,7 @@ class Launcher:
 
     def run(self) -> None:
         """Returns when it was told to end and no process is left."""
+        patience = 0.0
         signal.set_wakeup_fd(self._wakeup.fileno(), warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)  # wakes the loop
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -170,23 +171,23 @@ class Launcher:
                 for slot in self._slots:
                     slot.tend(self._store)
                 self._sleep(LOOK_EVERY)
-            self._drain()
+            patience = LEFT_BEHIND if self._drain() else 0.0
         finally:
             for slot in self._slots:
-                slot.clear(0.0)
+                slot.clear(patience)
 
-    def _drain(self) -> None:
-        """Has the workers end in good order, as long as that makes sense."""
-        running = [slot for slot in self._slots if slot.process]
-        for slot in running:
-            assert slot.process
-            slot.process.terminate()
+    def _drain(self) -> bool:
+        """Has the workers end in good order, as long as that makes sense; whether they have."""
+        running = [slot.process for slot in self._slots if slot.process]
+        for process in running:
+            process.terminate()
         deadline = time.monotonic() + self._drain_timeout
-        while self._signals < 2 and not self._orphaned() and time.monotonic() < deadline:
-            if not any(living(*slot.traces()) for slot in running):
-                return
+        while any(process.poll() is None for process in running):
+            if self._signals > 1 or self._orphaned() or time.monotonic() > deadline:
+                log.warning("workers that have not ended are killed")
+                return False
             self._sleep(LOOK_EVERY)
-        log.warning("workers that have not ended are killed")
+        return True
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._signals += 1

@@ -1,6 +1,7 @@
 """A learning curve in bounded memory: its first point, its last, and evenly chosen ones between."""
 
 from collections.abc import Mapping
+from typing import Any
 
 
 class Curve:
@@ -13,8 +14,8 @@ class Curve:
         self._limit = limit
         self._every = 1
         self._count = 0
-        self._kept: list[list[object]] = []
-        self._last: list[object] | None = None
+        self._kept: list[list[Any]] = []
+        self._last: list[Any] | None = None
 
     def add(self, step: int, metrics: Mapping[str, float]) -> None:
         """Adds a point; for the step of the last one it takes that one's place."""
@@ -29,7 +30,7 @@ class Curve:
                 self._every *= 2
         self._count += 1
 
-    def points(self) -> list[list[object]]:
+    def points(self) -> list[list[Any]]:
         """The curve as [[step, metrics], …], at most `limit` points, the first and last always."""
         points = list(self._kept)
         if self._last is not None and points[-1] is not self._last:

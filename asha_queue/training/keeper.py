@@ -31,7 +31,7 @@ from asha_queue.settings import LEASE, RENEW_EVERY
 from asha_queue.store import connect
 from asha_queue.store.contract import Store
 from asha_queue.training.children import Child, Held
-from asha_queue.training.processes import MARK, Watch, in_group, marked, sweep
+from asha_queue.training.processes import MARK, Watch, in_group, marked, marked_alike, sweep
 
 #: Seconds that the server may take to answer.
 TIMEOUT = 3.0
@@ -141,6 +141,8 @@ class Keeper:
         child.mark = mark
         if child.watch.descriptor is not None:
             self._selector.register(child.watch.descriptor, selectors.EVENT_READ)
+        # of one that died together with its keeper
+        sweep(marked_alike(MARK, mark), seconds=SWEEP)
         if self._draining:
             child.send({"drain": True})
 
@@ -153,6 +155,7 @@ class Keeper:
             if child.watch.descriptor is not None:
                 self._selector.unregister(child.watch.descriptor)
             child.watch.close()
+            child.watch = None
 
     # -- deaths ----------------------------------------------------------------------------------
 
@@ -257,6 +260,7 @@ class Keeper:
 
 
 def _listen(path: str) -> socket.socket:
+    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
     listener = socket.socket(socket.AF_UNIX)

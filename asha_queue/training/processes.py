@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import psutil
 
-#: Variable by which a training process marks everything that it starts.
+#: Variable by which a training process marks everything that it starts, as WORKER:PROCESS.
 MARK = "ASHA_QUEUE_MARK"
 
 #: Seconds between two looks at processes that are being killed.
@@ -50,7 +50,6 @@ class Watch:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
-            self._created = None
 
     def _lives(self) -> bool:
         try:
@@ -78,6 +77,17 @@ def in_session(session: int) -> Condition:
 def marked(variable: str, value: str) -> Condition:
     """Processes that were started with this variable in their environment."""
     return lambda process: process.environ().get(variable) == value
+
+
+def marked_alike(variable: str, value: str) -> Condition:
+    """Processes that were started by others of the same family: FAMILY:OTHER instead of `value`."""
+    family = value.partition(":")[0] + ":"
+
+    def condition(process: psutil.Process) -> bool:
+        mark = process.environ().get(variable, "")
+        return mark.startswith(family) and mark != value
+
+    return condition
 
 
 def living(*conditions: Condition) -> list[psutil.Process]:

@@ -18,6 +18,7 @@ Rules
 import contextlib
 import hashlib
 import logging
+import os
 import time
 import traceback
 import uuid
@@ -256,6 +257,7 @@ class _Segment:
             device=self._site.device,
             checkpoint=restored.folder,
         )
+        here = os.getcwd()
         with redirected(self._log_path()):
             try:
                 returned = program(trial)
@@ -266,6 +268,8 @@ class _Segment:
             except BaseException as error:
                 traceback.print_exc()
                 return described(error)
+            finally:
+                os.chdir(here)  # paths of the next segment are relative to it
         return ""
 
     def _fail(self, error: str) -> Ending:

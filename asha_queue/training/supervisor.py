@@ -2,25 +2,40 @@
 
 import json
 import os
+import secrets
 import signal
+import socket
 import sys
 import tempfile
 import threading
 import time
 from contextlib import suppress
+from errno import ECONNREFUSED
 from pathlib import Path
 from typing import Any
 
-#: Seconds between the end of a keeper and the start of the next.
+#: Seconds between the end of a keeper and the start of the next: at first, and at most when each
+#: ends soon.
 AGAIN = 0.1
+AGAIN_MAX = 5.0
+#: Characters of a folder's name that leave room for a socket's path (the system's limit is 104).
+FOLDER_MAX = 70
+#: Beginning of the names of these folders.
+PREFIX = "asha-queue-keeper-"
+#: Seconds after which a folder whose socket nobody listens on is a dead keeper's.
+STALE = 60.0
 
 
 class Supervisor:
     """Keeps a keeper running for as long as this process lives."""
 
     def __init__(self, broker: str, worker: str, info: dict[str, Any]) -> None:
-        folder = tempfile.mkdtemp(prefix="asha-queue-")  # for this user alone
-        #: The keeper's socket.
+        long = len(tempfile.gettempdir()) > FOLDER_MAX
+        folder = tempfile.mkdtemp(prefix=PREFIX, dir="/tmp" if long else None)
+        #: Tells this worker's processes from those of others.
+        self.token = secrets.token_hex(4)
+        remove_stale(Path(folder).parent)
+        #: The keeper's socket, in a folder for this user alone.
         self.path = str(Path(folder) / "keeper")
         self._environment = os.environ | {"ASHA_QUEUE_BROKER": broker}
         self._worker = worker
@@ -55,8 +70,26 @@ class Supervisor:
         )
 
     def _supervise(self) -> None:
+        pause = AGAIN
         while True:
+            begun = time.monotonic()
             with suppress(ChildProcessError):
                 os.waitpid(self._keeper, 0)
-            time.sleep(AGAIN)
+            lived = time.monotonic() - begun
+            pause = AGAIN if lived > AGAIN_MAX else min(2 * pause, AGAIN_MAX)
+            time.sleep(pause)
             self._keeper = self._start()
+
+
+def remove_stale(parent: Path) -> None:
+    """Removes the folders of keepers that were killed; never one with anything else in it."""
+    for folder in parent.glob(f"{PREFIX}*"):
+        with suppress(OSError):
+            about = folder.lstat()
+            if about.st_uid != os.getuid() or time.time() - about.st_mtime < STALE:
+                continue
+            path = folder / "keeper"
+            with socket.socket(socket.AF_UNIX) as probe:
+                if path.is_socket() and probe.connect_ex(str(path)) == ECONNREFUSED:
+                    path.unlink()
+            folder.rmdir()

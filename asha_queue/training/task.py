@@ -104,7 +104,7 @@ def _on_process(sender: str, **_: Any) -> None:
     global _site
     assert _supervisor
     os.setpgid(0, 0)  # so that the keeper can end it with all that it starts
-    mark = secrets.token_hex(8)
+    mark = f"{_supervisor.token}:{secrets.token_hex(4)}"
     os.environ[MARK] = mark
     _allow_children()
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]

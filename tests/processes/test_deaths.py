@@ -63,6 +63,27 @@ def test_what_a_killed_training_process_has_started_is_ended_too(lab: Lab) -> No
     assert not any(alive(pid) for pid in pids)
 
 
+def test_what_was_started_is_ended_even_when_the_keeper_is_killed_with_it(lab: Lab) -> None:
+    lab.worker()
+    lab.submit(
+        """
+        import os, pathlib, subprocess, time
+
+        def train(trial):
+            if trial.attempt > 1:
+                return 1.0
+            sleeper = subprocess.Popen(["sleep", "60"])
+            pids = f"{os.getpid()} {sleeper.pid}"
+            pathlib.Path(trial.config["folder"], "pids").write_text(pids)
+            time.sleep(60)
+        """
+    )
+    training, sleeper = (int(pid) for pid in lab.read("pids").split())
+    kill(lab.keepers()[0].pid)
+    kill(training)
+    wait_until(lambda: not alive(sleeper), "the next keeper ends it", SOON)
+
+
 def test_a_killed_worker_leaves_nothing_and_its_segment_is_given_back(lab: Lab) -> None:
     worker = lab.worker()
     uid = lab.submit(WAITING)

@@ -117,8 +117,8 @@ def test_workers_that_do_not_save_in_time_are_killed(lab: Lab) -> None:
 
 def test_with_a_parent_that_dies_everything_dies_at_once(lab: Lab) -> None:
     code = (
-        "import subprocess, sys; subprocess.Popen([sys.executable, '-m', 'asha_queue.node.launcher',"
-        " '--workers', '1', '--with-parent']).wait()"
+        "import subprocess, sys; subprocess.run([sys.executable, '-m',"
+        " 'asha_queue.node.launcher', '--workers', '1', '--with-parent'])"
     )
     with lab.log.open("ab") as log:
         parent = subprocess.Popen(

@@ -1,11 +1,11 @@
 """Which devices a machine offers to workers, and what pins a worker to each."""
 
+import os
 from collections.abc import Callable
 
 import pynvml
 import pytest
 
-from asha_queue.node import devices
 from asha_queue.node.devices import THREADS, Device, cpus, gpus
 
 
@@ -64,7 +64,7 @@ def test_the_users_choice_of_gpus_is_respected(
 def test_cpu_workers_share_the_cores_and_see_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in THREADS:
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(devices.os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
     assert [device.name for device in cpus(3)] == ["cpu0", "cpu1", "cpu2"]
     environment = cpus(3)[0].environment
     assert environment["CUDA_VISIBLE_DEVICES"] == ""

@@ -30,8 +30,8 @@ def test_a_long_config_is_cut() -> None:
 def test_celery_s_own_variable_does_not_move_the_broker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CELERY_BROKER_URL", "redis://elsewhere:1/0")
     app = make_app("redis://here:2/0")
-    assert app.connection_for_read().as_uri() == "redis://here:2/0"
-    assert app.connection_for_write().as_uri() == "redis://here:2/0"
+    assert app.connection_for_read().as_uri() == "redis://:**@here:2/0"
+    assert app.connection_for_write().as_uri() == "redis://:**@here:2/0"
 
 
 def test_a_broker_that_is_down_is_named_without_its_password() -> None:

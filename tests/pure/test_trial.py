@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -269,6 +270,6 @@ def test_a_curve_keeps_its_ends_and_an_even_choice_between(count: int, limit: in
     assert len(steps) >= min(count, limit) // 2
     if count:
         assert (steps[0], steps[-1]) == (0, count - 1)
-    gaps = [later - earlier for earlier, later in zip(steps, steps[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in pairwise(steps)]
     assert all(gap > 0 for gap in gaps)
     assert max(gaps, default=0) <= max(1, 8 * count // limit)

@@ -1,0 +1,58 @@
+"""Which folders of killed keepers are removed: theirs, and nobody else's."""
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from asha_queue.training.supervisor import PREFIX, remove_stale
+
+
+@pytest.fixture
+def parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder for temporary files; sockets are named relative to it, as their paths are short."""
+    monkeypatch.chdir(tmp_path)
+    return Path(".")
+
+
+def keeper_folder(parent: Path, name: str, age: float = 3600.0) -> tuple[Path, socket.socket]:
+    folder = parent / f"{PREFIX}{name}"
+    folder.mkdir()
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(folder / "keeper"))
+    listener.listen()
+    then = folder.stat().st_mtime - age
+    os.utime(folder, (then, then))
+    return folder, listener
+
+
+def test_the_folder_of_a_killed_keeper_is_removed(parent: Path) -> None:
+    folder, listener = keeper_folder(parent, "dead")
+    listener.close()
+    remove_stale(parent)
+    assert not folder.exists()
+
+
+def test_the_folder_of_a_living_keeper_stays(parent: Path) -> None:
+    folder, listener = keeper_folder(parent, "alive")
+    with listener:
+        remove_stale(parent)
+        assert (folder / "keeper").is_socket()
+
+
+def test_a_folder_that_was_just_made_stays(parent: Path) -> None:
+    folder, listener = keeper_folder(parent, "new", age=0.0)
+    listener.close()
+    remove_stale(parent)
+    assert folder.exists()
+
+
+def test_a_folder_with_anything_else_in_it_stays(parent: Path) -> None:
+    folder, listener = keeper_folder(parent, "other")
+    listener.close()
+    (folder / "thesis").touch()
+    then = folder.stat().st_mtime - 3600
+    os.utime(folder, (then, then))
+    remove_stale(parent)
+    assert (folder / "thesis").exists()
