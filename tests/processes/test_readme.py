@@ -24,7 +24,7 @@ BIN = Path(sys.executable).parent
 
 def block(language: str, containing: str) -> str:
     """The first fenced block of a language that contains a text."""
-    blocks = re.findall(rf"```{language}\n(.*?)```", README, flags=re.S)
+    blocks: list[str] = re.findall(rf"```{language}\n(.*?)```", README, flags=re.S)
     return next(text for text in blocks if containing in text)
 
 
