@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from asha_queue.errors import AshaQueueError as AshaQueueError
+    from asha_queue.errors import TrialStopped as TrialStopped
     from asha_queue.experiment import Experiment as Experiment
+    from asha_queue.handle import Handle as Handle
     from asha_queue.result import Result as Result
     from asha_queue.search.space import choice as choice
     from asha_queue.search.space import grid_search as grid_search
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 #: Public names, by the module that has them.
 _PUBLIC = {
     "asha_queue.experiment": ["Experiment"],
+    "asha_queue.handle": ["Handle"],
     "asha_queue.training.trial": ["Trial"],
     "asha_queue.result": ["Result"],
     "asha_queue.simulation": ["simulate"],
@@ -39,7 +42,7 @@ _PUBLIC = {
         "choice",
         "grid_search",
     ],
-    "asha_queue.errors": ["AshaQueueError"],
+    "asha_queue.errors": ["AshaQueueError", "TrialStopped"],
 }
 _HOME = {name: module for module, names in _PUBLIC.items() for name in names}
 

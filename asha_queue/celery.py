@@ -1,10 +1,12 @@
 """The Celery application: `celery -A asha_queue worker`, `celery -A asha_queue flower`."""
 
+import os
 import sys
 
-from asha_queue import where
-from asha_queue.queue import make_app
+from asha_queue import dashboard, where
+from asha_queue.queue import QUEUE, make_app
 from asha_queue.training import task
+from asha_queue.training.processes import QUEUES
 
 _broker = where.broker()
 if _broker is None:
@@ -13,5 +15,7 @@ if _broker is None:
         "or start in the directory of a running embedded server"
     )
 
-app = make_app(_broker.url)
+app = make_app(_broker.url, (os.environ.get(QUEUES) or QUEUE).split(","))
 task.install(app, _broker.url)
+if "flower" in sys.argv:  # Celery imports the commands of all plugins, whichever is called
+    dashboard.install(_broker.url)

@@ -21,6 +21,14 @@ class ReportError(AshaQueueError):
     """Raised in training code that reports something other than numbers, or a step out of range."""
 
 
+class TrialStopped(BaseException):
+    """Raised out of a trial's `report`, `save` and `steps` when its segment is not wanted any more:
+    it was cancelled, or belongs to another worker. Let it pass; clean up in `finally` if need be.
+
+    A BaseException, so that `except Exception` in training code does not keep it.
+    """
+
+
 class CheckpointError(AshaQueueError):
     """Root of what can be wrong with a checkpoint."""
 
@@ -59,3 +67,7 @@ class ProtocolError(StoreError):
 
 class ServerError(AshaQueueError):
     """Raised when the embedded server cannot be started or is not what it should be."""
+
+
+class NodeError(AshaQueueError):
+    """Raised when the workers that were asked for cannot be started on this machine."""

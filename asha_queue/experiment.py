@@ -12,9 +12,10 @@ from types import FrameType
 from typing import Any
 
 from asha_queue import where
-from asha_queue.coordinator.exports import JOURNAL_FILE, Exports
-from asha_queue.coordinator.loop import Coordinator
+from asha_queue.coordinator.drive import Drive
+from asha_queue.coordinator.exports import JOURNAL_FILE
 from asha_queue.errors import SpecificationError, StoreUnavailable, UnknownExperiment
+from asha_queue.handle import Handle
 from asha_queue.local import Local
 from asha_queue.queue import Publisher
 from asha_queue.result import Result
@@ -28,6 +29,8 @@ from asha_queue.views import LivePoints, overview
 
 #: Seconds between two pictures of the live view.
 SHOW_EVERY = 0.25
+#: Seconds without a worker after which the run says so.
+HINT_AFTER = 10.0
 #: Seconds between two attempts to reach a store that does not answer.
 TRY_AGAIN = 0.3
 
@@ -82,6 +85,8 @@ class Experiment(Specification):
                 f"workers = {workers} starts workers on this machine, but {cluster} is served by "
                 f"workers of its own. Leave one of the two out."
             )
+        if cluster:
+            specification = _stored_at(specification, storage)
         with _signals(), contextlib.closing(shown):
             local = None if cluster else Local(Path.cwd(), workers, roots, place.url)
             try:
@@ -96,6 +101,25 @@ class Experiment(Specification):
             finally:
                 if local:
                     local.stop()
+
+    def submit(
+        self, *, broker: str | None = None, storage: str | None = None, fresh: bool = False
+    ) -> Handle:
+        """Leaves the experiment to a standing coordinator (`asha-queue coordinator`); returns at
+        once. Arguments and errors are those of `run`; a broker is needed.
+        """
+        specification, _ = self.resolved()
+        place = where.broker(broker)
+        if place is None:
+            raise SpecificationError(
+                "no broker given: submit leaves the experiment to a coordinator elsewhere. "
+                "Give broker=URL or set ASHA_QUEUE_BROKER, or run it here with run()"
+            )
+        specification = _stored_at(specification, storage)
+        folder = Path(where.storage(storage, specification.storage).url) / specification.name
+        store = connect(place.url)
+        uid, _ = submit(store, specification, folder, fresh)
+        return Handle(store, uid)
 
     def resolved(self) -> tuple[Specification, list[Path]]:
         """This experiment as it is submitted, its program found and digested, and the folders that
@@ -132,12 +156,15 @@ def submit(
     if uid == mine:
         return uid, f"experiment {name} submitted: {specification.num_trials} trials"
     description = store.describe(uid)
-    present = Specification.from_json(description.specification)
-    if differences := present.differences(specification):
+    original = Specification.from_json(description.specification)
+    present = Specification.from_json(description.specification | description.extended)
+    differences = present.differences(specification)
+    if differences and original.differences(specification):
         raise SpecificationError(
             f"experiment {name!r} exists with another specification ("
             + "; ".join(differences)
-            + "). Give it another name, or start anew with --fresh, which deletes the old one."
+            + "). Give it another name, or start anew with --fresh, which deletes the old one; "
+            f"num_samples and max_t can be raised with `asha-queue extend {name}`."
         )
     return uid, f"experiment {name} goes on ({description.state})"
 
@@ -152,6 +179,13 @@ def delete(store: Store, name: str, folder: Path) -> bool:
     return uid is not None or existed
 
 
+def _stored_at(specification: Specification, storage: str | None) -> Specification:
+    """The specification with the storage that was asked for, so that workers elsewhere know it."""
+    if storage is None:
+        return specification
+    return Specification.from_json(specification.to_json() | {"storage": storage})
+
+
 def _started(local: Local | None) -> str:
     assert local is not None
     return local.start()
@@ -161,27 +195,30 @@ def _coordinate(
     store: Store, url: str, uid: str, folder: Path, local: Local | None, shown: View
 ) -> Result:
     """Coordinates until the experiment has ended; a server that dies meanwhile ends nothing."""
-    coordinator = Coordinator(store, Publisher(url), uid)
-    exports = Exports(store, uid, folder)
+    drive = Drive(store, Publisher(url), uid, folder)
+    coordinator = drive.coordinator
     live = LivePoints(store, uid)
-    next_show = next_tick = 0.0
+    next_show = next_tend = 0.0
+    hint_at: float | None = time.monotonic() + HINT_AFTER
     try:
         while True:
             try:
-                coordinator.step()
+                drive.step()
                 now = time.monotonic()
-                if now >= next_tick or coordinator.ended:
-                    next_tick = now + TICK
-                    if coordinator.leadership.leading:
-                        exports.update(coordinator.fold, coordinator.leadership.term)
-                    if local:
-                        local.tend()
+                if local and now >= next_tend:
+                    next_tend = now + TICK
+                    local.tend()
                 if now >= next_show or coordinator.ended:
                     next_show = now + SHOW_EVERY
                     points = live.refresh()
                     shown.show(overview(coordinator.fold.result, coordinator.workers, points))
                 if coordinator.ended:
                     return coordinator.fold.result
+                if coordinator.workers:
+                    hint_at = None
+                elif hint_at and now >= hint_at:
+                    hint_at = None
+                    shown.say(_no_workers(coordinator.fold.specification.queue, local))
             except StoreUnavailable as error:
                 if local:
                     local.tend()
@@ -190,8 +227,16 @@ def _coordinate(
                 threading.Event().wait(TRY_AGAIN)
     finally:
         with contextlib.suppress(StoreUnavailable, UnknownExperiment):
-            coordinator.leadership.resign()
-        exports.close()
+            drive.close()
+
+
+def _no_workers(queue: str, local: Local | None) -> str:
+    if local:
+        return f"no worker has started yet; {local.log} says why"
+    return (
+        f"no worker serves queue {queue!r} of this broker; start some with: asha-queue worker "
+        f"--queue {queue}"
+    )
 
 
 @contextlib.contextmanager

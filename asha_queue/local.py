@@ -183,9 +183,16 @@ class Local:
         return self.server.url
 
     def tend(self) -> None:
-        """Starts again what has died alone. Call it once a second or so."""
+        """Starts again what has died alone. Call it once a second or so.
+
+        Raises ServerError when the launcher has given up, as its workers cannot start.
+        """
         self.server.tend()
-        if self.server.owned and (self._launcher is None or self._launcher.poll() is not None):
+        code = self._launcher.poll() if self._launcher else None
+        if code is not None and code > 0:  # it ended by itself: it was not killed
+            last = self.log.read_text(errors="replace").strip().splitlines()[-1:]
+            raise ServerError(f"the workers do not start; {self.log} says why: {''.join(last)}")
+        if self.server.owned and (self._launcher is None or code is not None):
             self._launch()
 
     def stop(self) -> None:

@@ -1,38 +1,43 @@
-"""Celery as it is used here: its settings, and publishing by task name.
+"""Celery as it is used here: its settings, publishing by task name, and events for Flower.
 
 Rules
 
 * A message is a hint. It names a segment (uid, trial, rung, attempt); what is to be done is read
   when it is claimed. It may be lost, late or doubled without harm, so it is acknowledged before
   anything runs and its task has no result, no retry and no time limit.
-* Priority 0 is first. Segments of a higher level overtake those of a lower one.
+* Priority 0 is first. Segments of a higher level overtake those of a lower one, across all queues
+  that a worker serves.
+* Events are for people: they are dropped rather than waited for.
 """
 
+import contextlib
 import uuid
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from celery import Celery
 from kombu.entity import Queue
 from kombu.exceptions import OperationalError
 
 from asha_queue.errors import StoreUnavailable
+from asha_queue.search.configuration import short
 from asha_queue.settings import FORMAT
 from asha_queue.store.contract import QueuedSegment
 from asha_queue.where import without_password
 
 #: Name of the one Celery task.
 TASK = "asha_queue.train_segment"
-#: Name of the queue that carries the segments.
+#: Name of the queue that carries the segments of experiments that name no other.
 QUEUE = "asha"
 #: Priorities of a Redis queue, 0 to 9.
 PRIORITIES = 10
+#: Beginning of every key that kombu writes: other applications on the database keep theirs.
+KEYS = "asha:celery:"
 #: Characters of the line by which Flower shows a segment.
 SHOWN = 200
 
 
-def make_app(broker: str) -> Celery:
-    """The Celery application on `broker`, for workers, publishers and Flower alike."""
+def make_app(broker: str, queues: Sequence[str] = (QUEUE,)) -> Celery:
+    """The Celery application on `broker`, for workers of `queues`, publishers and Flower alike."""
     app = Celery("asha_queue", broker=broker, set_as_current=False)
     app.conf.update(
         # without these two CELERY_BROKER_URL would win over what was decided here
@@ -42,7 +47,7 @@ def make_app(broker: str) -> Celery:
             "priority_steps": list(range(PRIORITIES)),
             "queue_order_strategy": "priority",
             # the shortest of all applications on a database wins, so ours has keys of its own
-            "global_keyprefix": "asha:celery:",
+            "global_keyprefix": KEYS,
             "visibility_timeout": 300,
             "unacked_restore_interval": 5,
             "unacked_restore_throttle": 1,
@@ -55,7 +60,7 @@ def make_app(broker: str) -> Celery:
         broker_connection_max_retries=None,
         broker_connection_retry_on_startup=True,
         task_default_queue=QUEUE,
-        task_queues=[Queue(QUEUE)],
+        task_queues=[Queue(name) for name in queues],
         task_create_missing_queues=False,
         # a busy worker holds no second message, so promotions overtake exactly
         worker_disable_prefetch=True,
@@ -83,13 +88,11 @@ class Publisher:
     """Puts segments into the queue."""
 
     def __init__(self, broker: str) -> None:
-        self._app = make_app(broker)
-        # whoever publishes has other things to do and tries again: no waiting for the broker here
-        self._app.conf.broker_transport_options |= {"max_retries": 1, "interval_start": 0}
+        self._app = _impatient(broker)
         self._broker = without_password(broker)
 
-    def publish(self, uid: str, segments: Sequence[QueuedSegment]) -> None:
-        """Sends one message for each segment, each with a new task id.
+    def publish(self, uid: str, segments: Sequence[QueuedSegment], queue: str = QUEUE) -> None:
+        """Sends one message for each segment to `queue`, each with a new task id.
 
         Raises StoreUnavailable when the broker does not take them; some may have been sent.
         """
@@ -107,15 +110,61 @@ class Publisher:
                         },
                         kwargsrepr=shown(segment),
                         task_id=str(uuid.uuid4()),
-                        queue=QUEUE,
+                        queue=Queue(queue),  # by name only those declared are found
                         priority=priority(segment.bracket, segment.rung),
                         producer=producer,
                         retry=False,
                     )
-        except (OperationalError, *self._app.connection_for_write().connection_errors) as error:
+        except _failures(self._app) as error:
             raise StoreUnavailable(
                 f"the broker at {self._broker} takes no message: {error}"
             ) from None
+
+
+class Events:
+    """Tells Flower, and whoever else listens, about the tasks of a worker."""
+
+    def __init__(self, broker: str, worker: str) -> None:
+        self._app = _impatient(broker)
+        self._worker = worker
+
+    def progress(self, task: str, text: str) -> None:
+        """How far a task is: what Flower shows as its result, until it has one."""
+        self._send("task-progress", uuid=task, result=text)
+
+    def failed(self, task: str, reason: str) -> None:
+        """Why a task failed whose worker can say no more."""
+        self._send("task-failed", uuid=task, exception=reason, traceback=None)
+
+    def _send(self, kind: str, **fields: object) -> None:
+        with (
+            contextlib.suppress(*_failures(self._app)),
+            self._app.events.default_dispatcher(hostname=self._worker) as dispatcher,
+        ):
+            dispatcher.send(kind, **fields)
+
+
+def _impatient(broker: str) -> Celery:
+    """An application for those who have other things to do than to wait for the broker."""
+    app = make_app(broker)
+    app.conf.broker_transport_options |= {"max_retries": 1, "interval_start": 0}
+    return app
+
+
+def _failures(app: Celery) -> tuple[type[Exception], ...]:
+    """What is raised when the broker does not take a message."""
+    return (OperationalError, *app.connection_for_write().connection_errors)
+
+
+def lists(queue: str) -> list[str]:
+    """The server's lists that hold the messages of a queue, one for each priority."""
+    # imported by those who look, not by every worker's main process
+    from kombu.transport.redis import Channel
+
+    return [
+        f"{KEYS}{queue}{Channel.sep}{step}" if step else f"{KEYS}{queue}"
+        for step in range(PRIORITIES)
+    ]
 
 
 def priority(bracket: int, rung: int) -> int:
@@ -127,16 +176,5 @@ def shown(segment: QueuedSegment) -> str:
     """A segment in one line, as people read it in Flower."""
     again = f" attempt={segment.attempt}" if segment.attempt > 1 else ""
     place = f"trial={segment.trial} rung={segment.rung}{again} →{segment.target}"
-    text = " ".join([place, *_pairs(segment.config)])
+    text = f"{place} {short(segment.config)}".rstrip()
     return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
-
-
-def _pairs(config: Mapping[str, Any], prefix: str = "") -> list[str]:
-    pairs = []
-    for name, value in config.items():
-        if isinstance(value, Mapping):
-            pairs += _pairs(value, f"{prefix}{name}.")
-        else:
-            text = f"{value:.3g}" if isinstance(value, float) else str(value)
-            pairs.append(f"{prefix}{name}={text}")
-    return pairs

@@ -14,6 +14,8 @@ from asha_queue.errors import AshaQueueError
 from asha_queue.search.rung import number
 from asha_queue.specification import Specification
 
+_ENDED = ("finished", "cancelled")
+
 
 @dataclass(slots=True)
 class RungResult:
@@ -79,9 +81,10 @@ class Result:
     """The trials of an experiment and what is best among them."""
 
     def __init__(self, specification: Specification) -> None:
+        #: As submitted, but with `num_samples` and `max_t` as they were extended.
         self.specification = specification
         self.trials: list[TrialResult] = []
-        #: "running", "finished" or "cancelled".
+        #: "running", "paused", "finished" or "cancelled".
         self.state = "running"
         #: The best value seen at any resource, in a rung's result or on the way to it.
         self.best_seen: Best | None = None
@@ -89,9 +92,12 @@ class Result:
         self.resource_spent = 0
         #: The entries this was folded from, if `from_journal` or `simulate` made it.
         self.journal: list[dict[str, Any]] = []
-        self._levels = specification.ladder.levels
-        self._results = [0] * len(self._levels)
-        self._scheduled = [0] * (len(self._levels) + 1)
+        self._ladder = specification.ladder
+        self._results: list[int] = []
+        self._scheduled: list[int] = []
+        #: The best result of each rung.
+        self._leaders: list[Best | None] = []
+        self._add_rungs()
         self._least_loss = math.inf
         self._began: float | None = None
         self._latest = 0.0
@@ -108,23 +114,26 @@ class Result:
 
     @property
     def best(self) -> Best | None:
-        """The best result of the highest rung that has one with a finite value."""
-        return self._best(self.specification.metric, self.specification.mode)
+        """The best result of the highest rung that has one with a finite value; of equal ones that
+        of the lowest trial."""
+        return next((leader for leader in reversed(self._leaders) if leader), None)
 
     def get_best_config(
         self, metric: str | None = None, mode: str | None = None
     ) -> dict[str, Any] | None:
         """The configuration of the best trial, by another metric or mode if one is given."""
-        best = self._best(metric or self.specification.metric, mode or self.specification.mode)
-        return best.config if best else None
+        if metric is None and mode is None:
+            return self.best.config if self.best else None
+        leader = self._leader(metric or self.specification.metric, mode or self.specification.mode)
+        return leader.config if leader else None
 
     @property
     def rungs(self) -> list[RungSummary]:
         """One line per rung, from the lowest."""
         summaries = []
-        for rung, level in enumerate(self._levels):
-            leader = self._leader(rung, self.specification.metric, self.specification.mode)
-            best = leader.results[rung].value if leader else None
+        for rung, level in enumerate(self._ladder.levels):
+            leader = self._leaders[rung]
+            best = number(leader.metrics[self.specification.metric]) if leader else None
             promoted = self._scheduled[rung + 1]
             summaries.append(RungSummary(rung, level, self._results[rung], promoted, best))
         return summaries
@@ -168,8 +177,12 @@ class Result:
             self._began = at if self._began is None else self._began
             self._latest = at
         kind = entry["type"]
-        if kind in ("finished", "cancelled"):
+        if kind in _ENDED:
             self._end(kind)
+        elif kind in ("paused", "resumed"):
+            self.state = "paused" if kind == "paused" else "running"
+        elif kind == "extended":
+            self._extend(entry.get("changed") or {})
         elif "trial" in entry:
             trial = self._trial(entry["trial"])
             if kind == "scheduled":
@@ -181,7 +194,9 @@ class Result:
                 trial.start = entry.get("start") or 0
             elif kind in ("completed", "suspended", "failed", "lost"):
                 self._leave(trial, entry)
-            if self.state != "running":  # a straggler's entry, after the end
+            elif kind == "retried":
+                self._retry(trial, entry)
+            if self.state in _ENDED:  # a straggler's entry, after the end
                 _settle(trial)
 
     def _trial(self, trial: int) -> TrialResult:
@@ -224,10 +239,10 @@ class Result:
         reached = entry.get("reached")
         result = RungResult(
             rung=rung,
-            level=self._levels[rung],
+            level=self._ladder.levels[rung],
             value=number(metrics.get(self.specification.metric)),
             metrics=metrics,
-            reached=self._levels[rung] if reached is None else reached,
+            reached=self._ladder.levels[rung] if reached is None else reached,
             checkpoint=entry.get("checkpoint"),
             seconds=entry.get("seconds") or 0.0,
             worker=entry.get("worker"),
@@ -238,7 +253,8 @@ class Result:
         if self._loss(metrics) == math.inf:
             trial.state = "diverged"
         else:
-            trial.state = "done" if rung == len(self._levels) - 1 else "waiting"
+            trial.state = "done" if rung == len(self._results) - 1 else "waiting"
+            self._challenge(trial, result)
         # Before the curve, whose last point is this result without its checkpoint.
         self._see(trial, metrics, result.reached, result.checkpoint)
 
@@ -265,26 +281,66 @@ class Result:
             self._least_loss = loss
             self.best_seen = Best(trial.number, trial.config, metrics, checkpoint, resource)
 
-    def _best(self, metric: str, mode: str) -> Best | None:
-        for rung in reversed(range(len(self._levels))):
-            if leader := self._leader(rung, metric, mode):
-                result = leader.results[rung]
-                checkpoint, reached = result.checkpoint, result.reached
-                return Best(leader.number, leader.config, result.metrics, checkpoint, reached)
-        return None
+    def _challenge(self, trial: TrialResult, result: RungResult) -> None:
+        """Makes a new result the leader of its rung if it is the best there."""
+        leader = self._leaders[result.rung]
+        key = (self._loss(result.metrics), trial.number)
+        if math.isfinite(key[0]) and (
+            leader is None or key < (self._loss(leader.metrics), leader.trial)
+        ):
+            checkpoint, reached = result.checkpoint, result.reached
+            self._leaders[result.rung] = Best(
+                trial.number, trial.config, result.metrics, checkpoint, reached
+            )
 
-    def _leader(self, rung: int, metric: str, mode: str) -> TrialResult | None:
-        """The trial with the best finite value in a rung; of equal ones the lowest number."""
-        leader, least = None, math.inf
+    def _leader(self, metric: str, mode: str) -> TrialResult | None:
+        """The trial with the best finite value in the highest rung, by any metric."""
+        best: dict[int, tuple[float, int]] = {}
         for trial in self.trials:
-            if len(trial.results) > rung:
-                loss = _loss(trial.results[rung].metrics, metric, mode)
-                if -math.inf < loss < least:
-                    leader, least = trial, loss
-        return leader
+            for result in trial.results:
+                loss = _loss(result.metrics, metric, mode)
+                if math.isfinite(loss):
+                    key = (loss, trial.number)
+                    best[result.rung] = min(key, best.get(result.rung, key))
+        return self.trials[best[max(best)][1]] if best else None
 
     def _loss(self, metrics: Mapping[str, Any]) -> float:
         return _loss(metrics, self.specification.metric, self.specification.mode)
+
+    def _retry(self, trial: TrialResult, entry: Mapping[str, Any]) -> None:
+        """A final failure is none any more; the next `scheduled` follows."""
+        if trial.state == "failed":
+            trial.state = "queued"
+            self._results[entry["rung"]] -= 1
+        self._reopen()
+
+    def _extend(self, changed: Mapping[str, int]) -> None:
+        present = {name: getattr(self.specification, name) for name in ("num_samples", "max_t")}
+        self.specification = self.specification.extended(
+            {name: max(value, changed.get(name, 0)) for name, value in present.items()}
+        )
+        self._ladder = self._ladder.extended(self.specification.max_t)
+        self._add_rungs()
+        for trial in self.trials:
+            if trial.state == "done" and trial.rung != len(self._results) - 1:
+                trial.state = "waiting"
+        self._reopen()
+
+    def _add_rungs(self) -> None:
+        """Room for what is counted of each rung, after the ladder has grown."""
+        more = len(self._ladder.levels) - len(self._results)
+        self._results += [0] * more
+        self._leaders += [None] * more
+        self._scheduled += [0] * (len(self._results) + 1 - len(self._scheduled))
+
+    def _reopen(self) -> None:
+        """What was finished goes on; what was paused stays so."""
+        if self.state != "finished":
+            return
+        self.state = "running"
+        for trial in self.trials:
+            if trial.state == "stopped":
+                trial.state = "waiting"
 
     def _end(self, kind: str) -> None:
         self.state = kind

@@ -4,11 +4,15 @@ from typing import Final
 
 #: Version of the journal entries, records, messages and manifests written here.
 FORMAT: Final = 1
+#: What names of experiments and queues look like.
+NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 
 #: Seconds that a claim holds without being renewed, measured in the stored lease clock.
 LEASE: Final = 30.0
-#: Seconds between two renewals of a lease.
-RENEW_EVERY: Final = 7.0
+#: Seconds between two renewals of a lease, and two beats of a worker: orders are heard this soon.
+RENEW_EVERY: Final = 2.0
+#: Seconds that a program gets to end by itself when its segment was cancelled.
+CANCEL_GRACE: Final = 5.0
 #: Seconds by which one tick can advance the lease clock: a server that was down expires nobody.
 CLOCK_STEP: Final = 5.0
 #: Seconds between two ticks of a coordinator: reap, publish again, renew leadership.

@@ -25,6 +25,7 @@ from asha_queue.errors import SpecificationError
 from asha_queue.search.ladder import Ladder
 from asha_queue.search.space import Space
 
+_NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 _TRAIN = re.compile(r"^[^:]+\.py:[A-Za-z_]\w*$")
 
 
@@ -38,7 +39,7 @@ class Specification(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     name: str = Field(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$",
+        pattern=_NAME,
         description="1 to 64 letters, digits, '_' or '-', beginning with a letter or a digit",
     )
     train: str = Field(
@@ -71,6 +72,23 @@ class Specification(BaseModel):
     )
     retries: int = Field(
         default=1, ge=0, description="a whole number of at least 0: failures that are tried again"
+    )
+    weight: float = Field(
+        default=1.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="a number above 0: its share of the workers beside other experiments",
+    )
+    max_concurrent: int | None = Field(
+        default=None,
+        ge=1,
+        description="a whole number of at least 1, or None: segments that may be open at a time",
+    )
+    queue: str = Field(
+        default="asha",
+        pattern=_NAME,
+        description="1 to 64 letters, digits, '_' or '-', beginning with a letter or a digit: the "
+        "queue whose workers train it",
     )
     storage: str = Field(
         default="asha-runs", min_length=1, description="a text: the folder of checkpoints and logs"
@@ -141,6 +159,13 @@ class Specification(BaseModel):
         if self.seed is not None:
             return self
         return self.model_copy(update={"seed": secrets.randbits(32)})
+
+    def extended(self, changed: Mapping[str, int]) -> Self:
+        """This specification with the values of an `extended` entry: num_samples, max_t or both.
+
+        Its trials are counted rightly; its ladder is not `ladder` any more, but that one extended.
+        """
+        return self.model_copy(update=dict(changed))
 
     def to_json(self) -> dict[str, Any]:
         """Every field with its value, as the journal's `submitted` entry holds them."""

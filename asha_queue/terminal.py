@@ -9,7 +9,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from asha_queue.views import short
+from asha_queue.search.configuration import short
+from asha_queue.views import duration, number
 
 #: Seconds between two plain progress lines.
 LINE_EVERY = 5.0
@@ -196,17 +197,3 @@ def bar(part: int, whole: int, width: int) -> Text:
     """A bar that reads without colours too: `part` of `whole` filled, the rest dotted."""
     filled = round(width * min(1.0, part / whole)) if whole else 0
     return Text("━" * filled + "·" * (width - filled))
-
-
-def number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4g}"
-
-
-def duration(seconds: float) -> str:
-    """`48 s`, `3 min 20 s`, `2 h 05 min`."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

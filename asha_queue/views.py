@@ -5,6 +5,7 @@ live reports; nothing is stored. Times are seconds, resources in the user's unit
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from asha_queue.result import Best, Result, TrialResult
@@ -12,9 +13,8 @@ from asha_queue.search.asha import Asha
 from asha_queue.store.contract import Store, Worker
 
 
-def journal(store: Store, uid: str) -> Iterator[dict[str, Any]]:
-    """All entries of an experiment's journal, from the first."""
-    seen = "0-0"
+def journal(store: Store, uid: str, seen: str = "0-0") -> Iterator[dict[str, Any]]:
+    """The entries of an experiment's journal after `seen`, by default all."""
     while entries := store.read(uid, seen).entries:
         yield from entries
         seen = entries[-1]["id"]
@@ -167,6 +167,69 @@ def trial_view(trial: TrialResult, search: Asha) -> dict[str, Any]:
     }
 
 
+@dataclass(slots=True)
+class Attempt:
+    """One try at a segment; `state` is "queued", "running", or the way it ended: "completed",
+    "suspended", "failed", "lost" or "cancelled". `why` is the error, or the reason of a loss."""
+
+    rung: int
+    attempt: int
+    target: int
+    state: str = "queued"
+    worker: str | None = None
+    start: int | None = None
+    reached: int | None = None
+    why: str = ""
+
+    @property
+    def started(self) -> bool:
+        return self.start is not None
+
+    @property
+    def ended(self) -> bool:
+        return self.state not in ("queued", "running")
+
+    def __str__(self) -> str:
+        worker = f"  {self.worker}" if self.worker else ""
+        reached = f" at {self.reached}" if self.reached is not None else ""
+        first = self.why.partition("\n")[0]
+        return (
+            f"rung {self.rung} attempt {self.attempt}{worker}  {self.start or 0} → {self.target}  "
+            f"{self.state}{reached}{first and ': '}{first}"
+        )
+
+
+class Attempts:
+    """The attempts of one trial, in the order in which they were scheduled."""
+
+    def __init__(self, trial: int) -> None:
+        self._trial = trial
+        self._found: dict[tuple[int, int], Attempt] = {}
+
+    @property
+    def all(self) -> list[Attempt]:
+        return list(self._found.values())
+
+    def apply(self, entry: Mapping[str, Any]) -> None:
+        """Folds one entry of the journal."""
+        kind = entry["type"]
+        if kind == "cancelled":
+            for attempt in self._found.values():
+                attempt.state = attempt.state if attempt.ended else kind
+        if entry.get("trial") != self._trial or "attempt" not in entry:
+            return
+        place = (entry["rung"], entry["attempt"])
+        if kind == "scheduled":
+            self._found[place] = Attempt(*place, entry["target"])
+        elif known := self._found.get(place):
+            known.worker = entry.get("worker") or known.worker
+            if kind == "started":
+                known.state, known.start = "running", entry["start"]
+            elif kind in ("completed", "suspended", "failed", "lost"):
+                known.state, known.reached = kind, entry.get("reached")
+                known.why = entry.get("error") or entry.get("reason") or ""
+
+
 def verdict(rung: Mapping[str, Any], eta: int) -> str:
     """The sentence that explains one row of `trial_view`'s rungs."""
     rank = f"rank {rung['rank']} of {rung['results']} at {rung['level']}"
@@ -188,21 +251,18 @@ def savings(result: Result) -> str:
     )
 
 
-def short(config: Mapping[str, Any]) -> str:
-    """A configuration in one line: `lr=0.0131 hidden=64`, nested names joined by dots."""
-    return " ".join(f"{name}={_brief(value)}" for name, value in flatten(config).items())
+def number(value: float | str | None) -> str:
+    """A value in four digits; nothing where there is none. Live reports have NaN as a text."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else f"{value:.4g}"
 
 
-def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A nested configuration as one level of dotted names."""
-    flat: dict[str, Any] = {}
-    for name, value in config.items():
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f"{prefix}{name}.")
-        else:
-            flat[f"{prefix}{name}"] = value
-    return flat
-
-
-def _brief(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def duration(seconds: float) -> str:
+    """`48 s`, `3 min 20 s`, `2 h 05 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

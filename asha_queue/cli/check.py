@@ -5,8 +5,9 @@ from typing import Any
 
 import click
 
-from asha_queue.cli.common import broker_option, json_option, opened_store, print_json, uid_of
+from asha_queue.cli.common import broker_option, json_option, opened_store, print_json
 from asha_queue.errors import JournalError
+from asha_queue.handle import uid_of
 from asha_queue.search.rules import check as violations_of
 from asha_queue.store.journal import load
 from asha_queue.views import journal as entries

@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from asha_queue import where
-from asha_queue.errors import ServerError, UnknownExperiment
+from asha_queue.errors import ServerError
+from asha_queue.handle import Handle, uid_of
 from asha_queue.local import Server
 from asha_queue.store import connect
 from asha_queue.store.contract import Store
@@ -22,15 +23,18 @@ broker_option: Decorator = click.option(
     help="Broker and store, redis://HOST:PORT/DB; else ASHA_QUEUE_BROKER, CELERY_BROKER_URL, or "
     "the embedded server of this directory.",
 )
+reason_option: Decorator = click.option(
+    "--reason", metavar="TEXT", default="", help="Kept in the journal."
+)
 json_option: Decorator = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @contextlib.contextmanager
-def opened_store(broker: str | None) -> Iterator[Store]:
-    """The store that `broker` names, or the embedded one of this directory, started if need be."""
+def opened_server(broker: str | None) -> Iterator[str]:
+    """URL of the server that `broker` names, or of this directory's own, started if need be."""
     place = where.broker(broker, embedded=False)
     if place:
-        yield connect(place.url)
+        yield place.url
         return
     if not where.ADDRESS_FILE.parent.is_dir():
         raise ServerError(
@@ -39,18 +43,23 @@ def opened_store(broker: str | None) -> Iterator[Store]:
         )
     server = Server(Path.cwd())
     try:
-        yield connect(server.start())
+        yield server.start()
     finally:
         server.stop()
 
 
-def uid_of(store: Store, name: str) -> str:
-    """The uid of the experiment called `name`; UnknownExperiment names those there are."""
-    uid = store.uid(name)
-    if uid is None:
-        known = ", ".join(sorted(store.names())) or "none"
-        raise UnknownExperiment(f"no experiment is called {name!r}; there are: {known}")
-    return uid
+@contextlib.contextmanager
+def opened_store(broker: str | None) -> Iterator[Store]:
+    """The store on that server."""
+    with opened_server(broker) as url:
+        yield connect(url)
+
+
+@contextlib.contextmanager
+def handle_of(name: str, broker: str | None) -> Iterator[Handle]:
+    """The experiment called `name` in that store."""
+    with opened_store(broker) as store:
+        yield Handle(store, uid_of(store, name))
 
 
 def print_json(value: Any) -> None:

@@ -13,8 +13,9 @@ from asha_queue.cli.common import broker_option, json_option, print_json
 from asha_queue.cli.files import experiment_in
 from asha_queue.experiment import Interrupted
 from asha_queue.result import Result
-from asha_queue.terminal import Silent, number, rung_table, view
-from asha_queue.views import overview, savings, short
+from asha_queue.search.configuration import short
+from asha_queue.terminal import Silent, rung_table, view
+from asha_queue.views import number, overview, savings
 
 
 @click.command()
@@ -61,6 +62,10 @@ def run(
         print_json(overview(result, [], {}))
     else:
         _print(result, storage)
+    if result.state == "cancelled":
+        name = result.specification.name
+        click.echo(f"experiment {name} was cancelled; --fresh starts it anew", err=True)
+        raise click.exceptions.Exit(1)
 
 
 def _print(result: Result, storage: str | None) -> None:

@@ -6,12 +6,14 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from asha_queue.cli.common import broker_option, json_option, opened_store, print_json, uid_of
+from asha_queue.cli.common import broker_option, json_option, opened_store, print_json
 from asha_queue.coordinator.fold import Fold
 from asha_queue.errors import UnknownExperiment
+from asha_queue.handle import uid_of
+from asha_queue.search.configuration import short
 from asha_queue.store.contract import Store
-from asha_queue.terminal import duration, number, picture, value_of
-from asha_queue.views import LivePoints, overview, short, trial_view, verdict
+from asha_queue.terminal import picture, value_of
+from asha_queue.views import LivePoints, duration, number, overview, trial_view, verdict
 
 
 @click.command()

@@ -13,9 +13,10 @@ from typing import TextIO
 
 from asha_queue.coordinator.fold import Fold
 from asha_queue.result import Result
+from asha_queue.search.configuration import flatten
 from asha_queue.store.contract import Store
 from asha_queue.store.journal import dump
-from asha_queue.views import best_view, flatten
+from asha_queue.views import best_view
 
 JOURNAL_FILE = "journal.jsonl"
 

@@ -32,6 +32,7 @@ class Fold:
             specification.mode,
             specification.metric,
             specification.num_trials,
+            specification.parameters.grid_size,
         )
         self.result = Result(specification)
         self.seen = "0-0"

@@ -18,13 +18,13 @@ import uuid
 from asha_queue.coordinator.fold import Fold
 from asha_queue.coordinator.leadership import Leadership
 from asha_queue.coordinator.repair import Publisher, ensure_wanted, repair
-from asha_queue.coordinator.slots import divide, lead
+from asha_queue.coordinator.slots import Want, divide, lead
 from asha_queue.settings import TICK
 from asha_queue.store.contract import QueuedSegment, ScheduledSegment, Store, Worker
 
 #: Seconds between two looks for workers while there is none.
 LOOK_FOR_WORKERS = 0.1
-#: States of an experiment after which nothing is decided any more.
+#: States of an experiment in which nothing is decided any more, unless it is extended.
 ENDED = ("finished", "cancelled")
 
 
@@ -37,6 +37,7 @@ class Coordinator:
         self.uid = uid
         self.fold = Fold(store, uid)
         self.leadership = Leadership(store, uid)
+        #: Live workers that serve the experiment's queue.
         self.workers: list[Worker] = []
         self._slots = 0
         self._next_tick = 0.0
@@ -45,53 +46,68 @@ class Coordinator:
     def ended(self) -> bool:
         return self.fold.result.state in ENDED
 
-    def step(self) -> list[dict[str, object]]:
-        """One round: tick if it is time, fold what is new, decide. Returns the new entries, and
-        waits for the next event, at most until the next tick, when there was nothing to do.
+    @property
+    def patience(self) -> float:
+        """Seconds until the next turn is due if nothing happens before."""
+        return max(0.0, self._next_tick - time.monotonic())
+
+    def step(self) -> None:
+        """A turn, then waits for the next event if there was nothing to do.
 
         Raises StoreUnavailable when the server does not answer: call again.
         """
-        entries = self.fold.catch_up()
+        if not self.turn() and not self.ended:
+            self._store.wait({self.uid: self.fold.seen}, self.patience)
+
+    def turn(self) -> bool:
+        """One round: folds what is new, ticks if it is time, decides. False if nothing happened."""
+        news = bool(self.fold.catch_up())
         if time.monotonic() >= self._next_tick:
             self._tick()
         if self.leadership.leading and not self.ended:
-            decided = self._decide()
-        else:
-            decided = False
-        if not entries and not decided and not self.ended:
-            patience = max(0.0, self._next_tick - time.monotonic())
-            self._store.wait(self.uid, self.fold.seen, patience)
-        return entries
+            news = self._decide() or news
+        return news
 
     def _tick(self) -> None:
-        self.workers = self._store.workers()
-        search = self.fold.search
-        wants = search.outstanding + len(search.decide(len(self.workers)))
-        self.leadership.renew(wants)
+        specification = self.fold.specification
+        everyone = self._store.workers()
+        self.workers = [w for w in everyone if specification.queue in w.info.get("queues", ())]
+        self.leadership.renew(self._wants())
         if self.leadership.leading and not self.ended:
-            repair(self._store, self._publisher, self.uid)
+            repair(self._store, self._publisher, self.uid, specification.queue)
             ensure_wanted(self._store, self.uid, self.workers)
-        claimants = self._store.claimants()
-        self._slots = divide(len(self.workers), {c.uid: c.wants for c in claimants}).get(
-            self.uid, 0
-        )
+        claims = [
+            Want(claimant.uid, claimant.wants, claimant.weight)
+            for claimant in self._store.claimants()
+            if claimant.queue == specification.queue
+        ]
+        self._slots = divide(len(self.workers), claims).get(self.uid, 0)
         pause = TICK if self.workers else LOOK_FOR_WORKERS
         self._next_tick = time.monotonic() + pause
 
+    def _wants(self) -> int:
+        """Slots that the experiment could use now."""
+        search, limit = self.fold.search, self.fold.specification.max_concurrent
+        if self.ended or self.fold.result.state == "paused":
+            return 0
+        wants = search.outstanding + len(search.decide(len(self.workers)))
+        return wants if limit is None else min(wants, limit)
+
     def _decide(self) -> bool:
         """Schedules what free slots call for, or finishes; True if the journal has grown."""
-        search = self.fold.search
+        search, specification = self.fold.search, self.fold.specification
         request = uuid.uuid4().hex
         if search.finished:
             answer = self._store.finish(
                 self.uid, self.fold.last, request, by=self.leadership.who, reason="all trials ended"
             )
             return answer == "ok"
-        room = self._slots + lead(self._slots) - search.outstanding
-        decisions = search.decide(room) if room > 0 else []
+        allowed = self._slots + lead(self._slots)
+        if specification.max_concurrent is not None:
+            allowed = min(allowed, specification.max_concurrent)
+        decisions = search.decide(max(0, allowed - search.outstanding))
         if not decisions:
             return False
-        specification = self.fold.specification
         segments = [
             ScheduledSegment(
                 trial=decision.trial,
@@ -112,6 +128,6 @@ class Coordinator:
             QueuedSegment(s.trial, s.bracket, s.rung, s.target, attempt=1, config=s.config)
             for s in segments
         ]
-        self._publisher.publish(self.uid, queued)
+        self._publisher.publish(self.uid, queued, specification.queue)
         self._store.published(self.uid, [(s.trial, s.rung, s.attempt) for s in queued])
         return True

@@ -13,15 +13,15 @@ BATCH = 500
 class Publisher(Protocol):
     """What puts segments into the queue."""
 
-    def publish(self, uid: str, segments: Sequence[QueuedSegment]) -> None:
+    def publish(self, uid: str, segments: Sequence[QueuedSegment], queue: str) -> None:
         """Sends one message per segment; raises StoreUnavailable when the broker takes none."""
 
 
-def repair(store: Store, publisher: Publisher, uid: str) -> None:
+def repair(store: Store, publisher: Publisher, uid: str, queue: str) -> None:
     """Expires leases, then publishes every queued segment whose time to be published has come."""
     store.reap(uid)
     while segments := store.due(uid, BATCH):
-        publisher.publish(uid, segments)
+        publisher.publish(uid, segments, queue)
         store.published(uid, [(s.trial, s.rung, s.attempt) for s in segments])
 
 

@@ -8,12 +8,15 @@ Rules
 2. What is promotable is said in `rung.py`: the best floor(n / eta) of all n results of a rung,
    those promoted before included, less those promoted before. Never "the best of those left".
 3. A rung holds results of completed segments. A final failure, NaN, an infinity of the wrong side
-   and a missing metric count as results that rank last and are never promoted.
+   and a missing metric count as results that rank last and are never promoted. `retried` takes a
+   final failure back: it no longer counts, and its segment is open again.
 4. A trial has one open segment at most; it is open from `scheduled` until `completed` or the final
    failure. Lost, suspended and retried segments stay open: they are scheduled again under the same
    trial and rung, with the next attempt, and decide nothing.
 5. The search is finished when all trials were started, none has an open segment and none is
-   promotable.
+   promotable. Not while it is paused: then nothing is decided at all, but results come in.
+6. `extended` adds trials, or rungs above the top, whose results become candidates. That opens what
+   was finished; so does `retried`. What was cancelled stays so, and its open segments are closed.
 
 What it guarantees
 
@@ -36,12 +39,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from asha_queue.errors import JournalError
+from asha_queue.errors import JournalError, SpecificationError
 from asha_queue.search.ladder import Ladder
 from asha_queue.search.rung import Explanation, Rung, number
 
-#: Entries that decide nothing. Those of other versions, such as `extended`, are refused instead.
-_NEUTRAL = frozenset({"submitted", "started", "suspended", "lost", "warning", "paused", "resumed"})
+#: Entries that decide nothing. Those of later versions are refused instead.
+_NEUTRAL = frozenset({"submitted", "started", "suspended", "lost", "warning"})
+_ENDED = ("finished", "cancelled")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +66,22 @@ class Asha:
         mode: "min" if a smaller metric is better, "max" if a larger one is.
         metric: name of the value in an entry's `metrics` by which trials are ranked.
         num_trials: new trials in all.
+        grid_size: trials for each one of `num_samples`, as `extended` counts them.
     """
 
-    def __init__(self, ladder: Ladder, mode: str, metric: str, num_trials: int) -> None:
+    def __init__(
+        self, ladder: Ladder, mode: str, metric: str, num_trials: int, grid_size: int = 1
+    ) -> None:
         self._ladder = ladder
+        self._mode = mode
         self._metric = metric
         self._num_trials = num_trials
+        self._grid_size = grid_size
         self._rungs = [Rung(ladder.reduction_factor, mode) for _ in ladder.levels]
         self._open: dict[int, int] = {}  # the rung that a trial's open segment trains for
+        self._failed: dict[int, int] = {}  # the rung in which a trial has failed for good
         self._started = 0
-        self._ended = False
+        self._state = "open"  # or "paused", "finished", "cancelled"
 
     @property
     def started(self) -> int:
@@ -85,13 +95,15 @@ class Asha:
 
     @property
     def finished(self) -> bool:
-        """Whether there is nothing left to do, now or later."""
+        """Whether there is nothing left to do, unless it is extended or retried."""
+        if self._state != "open":
+            return self._state in _ENDED
         return not self._open and self._started == self._num_trials and not self.decide(1)
 
     def decide(self, slots: int) -> list[Decision]:
         """The segments that at most `slots` free slots should train next, in this order."""
         decisions: list[Decision] = []
-        if self._ended:
+        if self._state != "open":
             return decisions
         for rung in range(len(self._rungs) - 2, -1, -1):
             room = slots - len(decisions)
@@ -112,9 +124,17 @@ class Asha:
                 self._schedule(entry)
             elif kind == "failed":
                 if entry["final"]:
-                    self._close(entry, math.nan)
-            elif kind in ("finished", "cancelled"):
-                self._end()
+                    self._fail(entry)
+            elif kind == "retried":
+                self._retry(entry)
+            elif kind == "paused":
+                self._pause()
+            elif kind == "resumed":
+                self._resume()
+            elif kind == "extended":
+                self._extend(entry["changed"])
+            elif kind in _ENDED:
+                self._end(kind)
             elif kind not in _NEUTRAL:
                 raise JournalError(f"this version does not know entries of type {kind!r}")
         except (KeyError, TypeError, AttributeError) as error:
@@ -132,9 +152,12 @@ class Asha:
     def snapshot(self) -> dict[str, Any]:
         """The state as JSON, in one canonical form: equal states have equal texts."""
         return {
+            "state": self._state,
+            "levels": list(self._ladder.levels),
+            "trials": self._num_trials,
             "started": self._started,
             "open": [[trial, rung] for trial, rung in sorted(self._open.items())],
-            "ended": self._ended,
+            "failed": [[trial, rung] for trial, rung in sorted(self._failed.items())],
             "rungs": [rung.snapshot() for rung in self._rungs],
         }
 
@@ -146,12 +169,15 @@ class Asha:
         metric: str,
         num_trials: int,
         snapshot: Mapping[str, Any],
+        grid_size: int = 1,
     ) -> Self:
-        """The search whose snapshot this is."""
-        search = cls(ladder, mode, metric, num_trials)
+        """The search whose snapshot this is; the other arguments are those it began with."""
+        ladder = ladder.with_levels(tuple(snapshot["levels"]))
+        search = cls(ladder, mode, metric, snapshot["trials"], grid_size)
+        search._state = snapshot["state"]
         search._started = snapshot["started"]
         search._open = dict(snapshot["open"])
-        search._ended = snapshot["ended"]
+        search._failed = dict(snapshot["failed"])
         for rung, held in zip(search._rungs, snapshot["rungs"], strict=True):
             rung.restore(held["results"], held["promoted"])
         return search
@@ -163,7 +189,7 @@ class Asha:
 
     def _schedule(self, entry: Mapping[str, Any]) -> None:
         trial, rung = entry["trial"], entry["rung"]
-        if self._ended:
+        if self._state in _ENDED:
             raise JournalError(f"trial {trial} is scheduled after the end of the experiment")
         if not 0 <= rung < len(self._rungs):
             raise JournalError(f"trial {trial} is scheduled for rung {rung}, which does not exist")
@@ -174,6 +200,8 @@ class Asha:
             )
         if entry["attempt"] > 1:
             self._require_open(trial, rung)
+        elif self._state == "paused":
+            raise JournalError(f"trial {trial} is scheduled while the experiment is paused")
         elif trial in self._open:
             raise JournalError(f"trial {trial} is scheduled while it has an open segment")
         elif rung == 0:
@@ -193,10 +221,64 @@ class Asha:
         del self._open[trial]
         self._rungs[rung].add(trial, value)
 
-    def _end(self) -> None:
-        if self._ended:
+    def _fail(self, entry: Mapping[str, Any]) -> None:
+        self._close(entry, math.nan)
+        self._failed[entry["trial"]] = entry["rung"]
+
+    def _retry(self, entry: Mapping[str, Any]) -> None:
+        trial, rung = entry["trial"], entry["rung"]
+        self._require_not_cancelled()
+        if self._failed.get(trial) != rung:
+            raise JournalError(f"trial {trial} is retried, but has not failed in rung {rung}")
+        del self._failed[trial]
+        self._rungs[rung].withdraw(trial)
+        self._open[trial] = rung
+        self._reopen()
+
+    def _pause(self) -> None:
+        if self._state in _ENDED:
+            raise JournalError("the experiment is paused after its end")
+        self._state = "paused"
+
+    def _resume(self) -> None:
+        if self._state != "paused":
+            raise JournalError("the experiment is resumed, but it is not paused")
+        self._state = "open"
+
+    def _extend(self, changed: Mapping[str, int]) -> None:
+        self._require_not_cancelled()
+        if unknown := changed.keys() - {"num_samples", "max_t"}:
+            raise JournalError(f"this version cannot extend {', '.join(sorted(unknown))}")
+        num_trials = self._num_trials
+        if "num_samples" in changed:
+            num_trials = changed["num_samples"] * self._grid_size
+        if num_trials < self._num_trials:
+            raise JournalError(f"{self._num_trials} trials cannot shrink to {num_trials}")
+        try:
+            ladder = self._ladder.extended(changed.get("max_t", self._ladder.max_t))
+        except SpecificationError as error:
+            raise JournalError(str(error)) from None
+        self._num_trials, self._ladder = num_trials, ladder
+        for _ in ladder.levels[len(self._rungs) :]:
+            self._rungs.append(Rung(ladder.reduction_factor, self._mode))
+        self._reopen()
+
+    def _end(self, kind: str) -> None:
+        if self._state in _ENDED:
             raise JournalError("the experiment has ended before")
-        self._ended = True
+        if self._state == "paused" and kind == "finished":
+            raise JournalError("the experiment is finished while it is paused")
+        if kind == "cancelled":
+            self._open.clear()
+        self._state = kind
+
+    def _reopen(self) -> None:
+        if self._state == "finished":
+            self._state = "open"
+
+    def _require_not_cancelled(self) -> None:
+        if self._state == "cancelled":
+            raise JournalError("the experiment goes on, but it was cancelled")
 
     def _require_open(self, trial: int, rung: int) -> None:
         if self._open.get(trial) != rung:

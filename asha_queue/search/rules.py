@@ -3,9 +3,10 @@
 1. At each promotion out of a rung the trial was among the best floor(n / eta) of the n results
    journalled before it.
 2. No trial is promoted twice from one rung, or from a rung that it has not completed.
-3. Each (trial, rung) has at most one result; tokens of a trial only grow; a completion bears the
-   token of its `started`. A claim that finds a checkpoint at its target completes without
-   `started`: then the token is that of the earlier attempt that wrote the checkpoint.
+3. Each (trial, rung) has at most one result (a final failure that is retried is none any more);
+   tokens of a trial only grow; a completion bears the token of its `started`. A claim that finds a
+   checkpoint at its target completes without `started`: then the token is that of the earlier
+   attempt that wrote the checkpoint.
 4. A segment starts below its target, and on its first attempt at most at the level of the rung
    below.
 5. The fold of the journal is the search's state: it accepts each entry, and is equal after a
@@ -13,6 +14,8 @@
 6. Trials are numbered from 0 in the order of their start; targets fit the ladder; attempts count
    from 1, one open segment per trial; whatever happens to an attempt happens to the open one; an
    experiment finishes when nothing is left to do, and nothing is scheduled after its end.
+7. While an experiment is paused nothing new is scheduled, and it does not finish. It is extended
+   upward only; `extended` and `retried` open what was finished; after `cancelled` nothing happens.
 
 Written without the search's rungs, so that an error there does not hide here: ranks are looked up
 in plain sorted lists. Only rule 5 runs the search itself, and only on journals that pass the rest.
@@ -25,7 +28,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from asha_queue.errors import AshaQueueError
+from asha_queue.errors import AshaQueueError, SpecificationError
 from asha_queue.search.asha import Asha
 from asha_queue.search.ladder import Ladder
 from asha_queue.search.rung import number
@@ -48,16 +51,17 @@ def check(entries: Iterable[Mapping[str, Any]]) -> list[str]:
 
 def _check_fold(journal: list[Mapping[str, Any]]) -> list[str]:
     experiment = journal[0]["experiment"]
-    ladder, num_trials = _ladder(experiment), _num_trials(experiment)
+    ladder, grid_size = _ladder(experiment), _grid_size(experiment)
+    num_trials = int(experiment["num_samples"]) * grid_size
     mode, metric = experiment["mode"], experiment["metric"]
-    search = Asha(ladder, mode, metric, num_trials)
+    search = Asha(ladder, mode, metric, num_trials, grid_size)
     try:
         for entry in journal:
             search.apply(entry)
     except AshaQueueError as error:
         return [f"the search refuses the journal: {error}"]
     first = json.dumps(search.snapshot())
-    restored = Asha.restore(ladder, mode, metric, num_trials, json.loads(first))
+    restored = Asha.restore(ladder, mode, metric, num_trials, json.loads(first), grid_size)
     if json.dumps(restored.snapshot()) != first:
         return ["the search's state differs after its snapshot was restored"]
     return []
@@ -68,8 +72,8 @@ def _ladder(experiment: Mapping[str, Any]) -> Ladder:
     return Ladder(*(experiment[field] for field in fields))
 
 
-def _num_trials(experiment: Mapping[str, Any]) -> int:
-    return int(experiment["num_samples"]) * Space(experiment["space"]).grid_size
+def _grid_size(experiment: Mapping[str, Any]) -> int:
+    return Space(experiment["space"]).grid_size
 
 
 @dataclass(slots=True)
@@ -81,6 +85,8 @@ class _Trial:
     open: bool = True
     #: The attempt ended without a result: the next one may be scheduled.
     again: bool = False
+    #: Its segment has failed for good.
+    failed: bool = False
     #: Keys (loss, trial) of its results by rung.
     results: dict[int, tuple[float, int]] = field(default_factory=dict)
     promoted: set[int] = field(default_factory=set)
@@ -92,16 +98,21 @@ class _Trial:
 class _Checker:
     def __init__(self, experiment: Mapping[str, Any]) -> None:
         self.violations: list[str] = []
-        ladder = _ladder(experiment)
-        self._levels = ladder.levels
-        self._eta = ladder.reduction_factor
+        self._ladder = _ladder(experiment)
+        self._eta = self._ladder.reduction_factor
         self._metric = experiment["metric"]
         self._sign = 1 if experiment["mode"] == "min" else -1
-        self._num_trials = _num_trials(experiment)
+        self._grid_size = _grid_size(experiment)
+        self._num_trials = int(experiment["num_samples"]) * self._grid_size
         self._trials: dict[int, _Trial] = {}
         #: Keys of all results of each rung, sorted.
         self._ranked: list[list[tuple[float, int]]] = [[] for _ in self._levels]
         self._ended = ""
+        self._paused = False
+
+    @property
+    def _levels(self) -> tuple[int, ...]:
+        return self._ladder.levels
 
     def check(self, entry: Mapping[str, Any]) -> None:
         kind = entry["type"]
@@ -109,6 +120,12 @@ class _Checker:
             self._scheduled(entry)
         elif kind in ("started", "completed", "suspended", "failed", "lost"):
             self._attempt(entry)
+        elif kind == "retried":
+            self._retried(entry)
+        elif kind in ("paused", "resumed"):
+            self._pause(entry)
+        elif kind == "extended":
+            self._extend(entry)
         elif kind in ("finished", "cancelled"):
             self._end(entry)
         elif kind == "submitted":
@@ -123,6 +140,8 @@ class _Checker:
         name, rung, attempt = entry["trial"], entry["rung"], entry["attempt"]
         if self._ended:
             self._say(entry, f"scheduled after the experiment was {self._ended}")
+        if self._paused and attempt == 1:
+            self._say(entry, "scheduled while the experiment is paused")
         if not 0 <= rung < len(self._levels):
             self._say(entry, f"scheduled, but the ladder has {len(self._levels)} rungs")
             return
@@ -193,8 +212,19 @@ class _Checker:
             self._result(entry["trial"], trial, number(entry["metrics"].get(self._metric)))
         elif kind == "failed" and entry["final"]:
             self._result(entry["trial"], trial, math.nan)
+            trial.failed = True
         else:
             trial.again = True
+
+    def _retried(self, entry: Mapping[str, Any]) -> None:
+        rung = entry["rung"]
+        trial = self._trials.get(entry["trial"])
+        if trial is None or not trial.failed or rung != trial.rung:
+            self._say(entry, "retried, but it has not failed for good")
+            return
+        self._ranked[rung].remove(trial.results.pop(rung))
+        trial.failed, trial.again = False, True
+        self._reopen(entry)
 
     def _started(self, entry: Mapping[str, Any], trial: _Trial) -> None:
         rung, attempt, start = entry["rung"], entry["attempt"], entry["start"]
@@ -230,12 +260,45 @@ class _Checker:
         trial.results[trial.rung] = key
         bisect.insort(self._ranked[trial.rung], key)
 
+    def _pause(self, entry: Mapping[str, Any]) -> None:
+        if self._ended:
+            self._say(entry, f"{entry['type']}, but it was {self._ended} before")
+        if entry["type"] == "resumed" and not self._paused:
+            self._say(entry, "resumed, but it was not paused")
+        self._paused = entry["type"] == "paused"
+
+    def _extend(self, entry: Mapping[str, Any]) -> None:
+        changed = entry["changed"]
+        num_trials = self._num_trials
+        if "num_samples" in changed:
+            num_trials = changed["num_samples"] * self._grid_size
+        if num_trials < self._num_trials:
+            self._say(entry, f"extended from {self._num_trials} to {num_trials} trials")
+        self._num_trials = max(num_trials, self._num_trials)
+        try:
+            self._ladder = self._ladder.extended(changed.get("max_t", self._ladder.max_t))
+        except SpecificationError as error:
+            self._say(entry, f"extended: {error}")
+        self._ranked += [[] for _ in self._levels[len(self._ranked) :]]
+        self._reopen(entry)
+
+    def _reopen(self, entry: Mapping[str, Any]) -> None:
+        if self._ended == "cancelled":
+            self._say(entry, f"{entry['type']}, but it was cancelled before")
+        else:
+            self._ended = ""
+
     def _end(self, entry: Mapping[str, Any]) -> None:
         if self._ended:
             self._say(entry, f"{entry['type']}, but it was {self._ended} before")
         self._ended = entry["type"]
         if entry["type"] == "cancelled":
+            self._paused = False
+            for trial in self._trials.values():
+                trial.open = trial.again = False
             return
+        if self._paused:
+            self._say(entry, "finished while it was paused")
         if len(self._trials) < self._num_trials:
             self._say(entry, f"finished with {len(self._trials)} of {self._num_trials} trials")
         for name, trial in self._trials.items():

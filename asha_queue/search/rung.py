@@ -16,7 +16,8 @@ Theory of operation
 * A third heap holds the results not promoted yet, best on top. Something is promotable if and only
   if its top is a candidate. Promoted ones are dropped from it when they come to the top.
 
-A result and a promotion thus cost O(log n): a few microseconds, at a million results too.
+A result and a promotion thus cost O(log n): a few microseconds, at a million results too. Only
+taking a result back, which is a person's order, looks through the heap that holds it.
 """
 
 import heapq
@@ -99,6 +100,22 @@ class Rung:
         else:
             heapq.heappush(self._outside, key)
 
+    def withdraw(self, trial: int) -> None:
+        """Takes back a result that ranks last, so that the trial may have another one; O(n).
+
+        There may be one candidate less then. What was promoted before stays promoted.
+        """
+        key = (self._losses.pop(trial), trial)
+        if self._inside and key <= self._border():
+            _remove(self._inside, _negated(key))
+        else:
+            _remove(self._outside, key)
+        cut = len(self._losses) // self._eta
+        if len(self._inside) > cut:
+            heapq.heappush(self._outside, _negated(heapq.heappop(self._inside)))
+        elif len(self._inside) < cut:
+            heapq.heappush(self._inside, _negated(heapq.heappop(self._outside)))
+
     def promotable(self, limit: int) -> list[int]:
         """The at most `limit` best trials that may be promoted now, best first."""
         best: list[tuple[float, int]] = []
@@ -157,6 +174,11 @@ class Rung:
 
     def _value(self, loss: float) -> float | None:
         return None if loss == WORST else self._sign * loss
+
+
+def _remove(heap: list[tuple[float, int]], key: tuple[float, int]) -> None:
+    heap.remove(key)
+    heapq.heapify(heap)
 
 
 def _negated(key: tuple[float, int]) -> tuple[float, int]:

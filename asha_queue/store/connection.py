@@ -1,6 +1,7 @@
 """The connection to the server: scripts are called here, and its errors get one clear message."""
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
 from typing import Any, Final
@@ -85,6 +86,11 @@ class Connection:
             raise UnknownExperiment(f"no experiment has the uid {uid}: it was deleted")
         return answer
 
+    def command(self, *words: str) -> Any:
+        """The answer of one command, as redis-py reads it."""
+        with self._errors():
+            return self._client.execute_command(*words)  # type: ignore[no-untyped-call]
+
     def hash(self, key: str) -> dict[str, str]:
         """All fields of a hash."""
         with self._errors():
@@ -95,11 +101,17 @@ class Connection:
         with self._errors():
             return self._client.hget(key, name)  # type: ignore[return-value]  # decoded: str
 
-    def block(self, stream: str, seen: str, seconds: float) -> None:
-        """Blocks until `stream` has an entry after `seen`, at most `seconds` or LONGEST_WAIT."""
-        milliseconds = max(1, round(min(seconds, LONGEST_WAIT) * 1000))  # 0 would be for ever
+    def block(self, seen: Mapping[str, str], seconds: float) -> None:
+        """Blocks until one of these streams has an entry after the id seen there, at most `seconds`
+        or LONGEST_WAIT."""
+        seconds = min(seconds, LONGEST_WAIT)
+        if not seen:  # the server refuses to wait for nothing
+            time.sleep(max(0.0, seconds))
+            return
+        milliseconds = max(1, round(seconds * 1000))  # 0 would be for ever
+        streams: dict[Any, Any] = dict(seen)  # redis-py's type of it admits no Mapping of str
         with self._errors():
-            self._waiter.xread({stream: seen}, count=1, block=milliseconds)
+            self._waiter.xread(streams, count=1, block=milliseconds)
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

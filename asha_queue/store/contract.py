@@ -10,6 +10,9 @@ Rules that hold for all of them:
   (promoting a running trial, training beyond the target) raises `ProtocolError`.
 * A write that names an old token, or one that was never started here (the store was rolled back to
   before), answers "stale", changes nothing and is counted in `Description.stale`.
+* An order to the whole experiment (`pause`, `resume`, `cancel`, `extend`, `retry`) carries a random
+  `request` drawn by the caller. Once it had its effect, repeating it gives the same answer for as
+  long as the experiment exists, whatever happened since.
 * A deleted or never submitted uid is never created again: calls that answer with a word say
   "unknown", calls that return data raise `UnknownExperiment`, and `published`, `refuse`, `resign`
   and `report` do nothing.
@@ -20,18 +23,23 @@ Times are seconds on the server's clock, `resource`, `start`, `target` and `reac
 experiment's unit (steps).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 Json = dict[str, Any]
 
-#: State of an experiment.
-State = Literal["open", "finished", "cancelled"]
+#: State of an experiment. Only "cancelled" is for ever: `extend` and `retry` open what is finished.
+State = Literal["open", "paused", "finished", "cancelled"]
 #: Answer to a write that is fenced by a token.
 Written = Literal["ok", "stale", "unknown"]
-#: Answer to a decision: written, taken on a stale fold, or too late.
-Decided = Literal["ok", "stale", "finished", "cancelled", "unknown"]
+#: Answer to a renewal: go on; end the child; save, hand the segment back and go on with others; end
+#: the child, its segment was cancelled.
+Renewed = Literal["ok", "stale", "drain", "cancel", "unknown"]
+#: Answer to a decision: written, taken on a stale fold, or not now.
+Decided = Literal["ok", "stale", "paused", "finished", "cancelled", "unknown"]
+#: Answer to an order to an experiment: done, as it was already, or the state that forbids it.
+Changed = Literal["ok", "unchanged", "finished", "cancelled", "unknown"]
 #: Answer to a failure: scheduled again, failed for good, or nothing.
 Failed = Literal["retry", "final", "stale", "unknown"]
 
@@ -39,7 +47,11 @@ Failed = Literal["retry", "final", "stale", "unknown"]
 @dataclass(frozen=True, slots=True)
 class Description:
     """An experiment without its trials; `last` is the id of its last decision-relevant entry,
-    `leader` is "" while nobody holds the leader's lease, `stale` counts refused zombie writes."""
+    `leader` is "" while nobody holds the leader's lease, `stale` counts refused zombie writes.
+
+    `specification` is what was submitted; `extended` holds the present `num_samples` and `max_t`,
+    as far as they were raised since.
+    """
 
     uid: str
     name: str
@@ -50,6 +62,7 @@ class Description:
     leader: str
     term: int
     stale: int
+    extended: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,11 +155,14 @@ class Lead:
 
 @dataclass(frozen=True, slots=True)
 class Claimant:
-    """An open experiment with a live leader, and the slots that it could use now."""
+    """An open experiment with a live leader, the slots that it could use now, its weight beside the
+    others and the queue whose workers serve it."""
 
     uid: str
     wants: int
     submitted_at: float
+    weight: float
+    queue: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +170,15 @@ class Worker:
     """A live worker, what it said of itself and when it was last heard."""
 
     name: str
+    info: Json
+    seen_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Attendant:
+    """A live coordinator, what it said of itself and when it was last heard."""
+
+    who: str
     info: Json
     seen_at: float
 
@@ -182,14 +207,41 @@ class Store(Protocol):
     def finish(self, uid: str, last: str, request: str, by: str, reason: str) -> Decided:
         """Journals `finished`; refused as `schedule` is, and illegal while a segment is open."""
 
+    # -- orders to an experiment ---------------------------------------------------------------
+
+    def pause(self, uid: str, request: str, by: str, reason: str, now: bool) -> Changed:
+        """Journals `paused`: until `resume`, nothing is scheduled, due or claimed. What runs goes
+        on to its end; with `now` its keepers hear "drain" instead. Pausing a paused experiment
+        `now` drains it; else it is "unchanged"."""
+
+    def resume(self, uid: str, request: str, by: str, reason: str) -> Changed:
+        """Journals `resumed`; everything queued is due at once."""
+
+    def cancel(self, uid: str, request: str, by: str, reason: str) -> Changed:
+        """Journals `cancelled` and closes all open segments: their tokens are stale from now on,
+        and their keepers hear "cancel"."""
+
+    def extend(
+        self, uid: str, request: str, by: str, reason: str, changed: Mapping[str, int]
+    ) -> Changed:
+        """Journals `extended`: `changed` holds the new `num_samples`, `max_t` or both. A finished
+        experiment is open again, a paused one stays paused. Raises `ProtocolError` for a value
+        below the present one."""
+
+    def retry(self, uid: str, request: str, by: str, trials: Sequence[int] | None) -> list[int]:
+        """Schedules the trials that have failed for good once more, all of them or those among
+        `trials`, with their counts of failures and losses at 0: journals `retried` and `scheduled`
+        for each. A finished experiment is open again. Returns them by number; none of a cancelled
+        experiment."""
+
     # -- the journal ---------------------------------------------------------------------------
 
     def read(self, uid: str, seen: str, count: int = 1000) -> Read:
         """At most `count` entries after the id `seen` ("" or "0-0": from the start)."""
 
-    def wait(self, uid: str, seen: str, seconds: float) -> None:
-        """Returns when an entry after `seen` may exist, at the latest after `seconds`; may return
-        early."""
+    def wait(self, seen: Mapping[str, str], seconds: float) -> None:
+        """Returns when one of these experiments (uid → id of the last entry read) may have a later
+        entry, at the latest after `seconds`; may return early."""
 
     def report(self, uid: str, points: list[Json]) -> None:
         """Adds to the bounded stream of live metrics: {"trial", "rung", "attempt", "step",
@@ -211,7 +263,8 @@ class Store(Protocol):
         nobody claims it, in 30, 60, 120 … s."""
 
     def due(self, uid: str, limit: int = 1000) -> list[QueuedSegment]:
-        """Queued segments to be published now, those that waited longest first."""
+        """Queued segments to be published now, those that waited longest first; none of a paused
+        experiment."""
 
     # -- one segment ---------------------------------------------------------------------------
 
@@ -226,8 +279,10 @@ class Store(Protocol):
         """Journals `started` once the checkpoint at `start` was verified; `dropped` are the paths
         of newer ones found corrupt: they leave the record, with a `warning`."""
 
-    def renew(self, uid: str, trial: int, token: int) -> Written:
-        """Extends the lease; "stale": end the child; "unknown": train on and ask again."""
+    def renew(self, uid: str, trial: int, token: int) -> Renewed:
+        """Extends the lease, and brings orders: "drain" (extends it too) while the experiment is
+        paused `now` or its worker is to be drained, "cancel" when the segment was cancelled.
+        "stale": end the child; "unknown": train on and ask again."""
 
     def checkpoint(self, uid: str, trial: int, token: int, checkpoint: Json) -> Written:
         """Makes a written checkpoint the trial's newest."""
@@ -255,7 +310,8 @@ class Store(Protocol):
         and the next attempt. `counts`: the process was seen to die unasked."""
 
     def release_worker(self, worker: str, reason: str) -> list[tuple[str, int]]:
-        """Releases, as unasked deaths, all claims of a worker known to be dead: (uid, trial)."""
+        """Releases, as unasked deaths, all claims of a worker known to be dead: (uid, trial). What
+        is published and unclaimed is due again: it may have taken a message and died with it."""
 
     def refuse(
         self, uid: str, trial: int, rung: int, attempt: int, worker: str, reason: str
@@ -283,14 +339,32 @@ class Store(Protocol):
     def claimants(self) -> list[Claimant]:
         """Open experiments with a live leader, in the order of their submission."""
 
-    def beat(self, worker: str, info: Json) -> None:
-        """Says that a worker lives, and what it is."""
+    def beat(self, worker: str, info: Json) -> bool:
+        """Says that a worker lives, and what it is; True if it is to be drained."""
 
     def leave(self, worker: str) -> None:
-        """Says that a worker ended in good order."""
+        """Says that a worker ended in good order; whoever is to be drained stays marked."""
 
     def workers(self) -> list[Worker]:
         """The workers heard within WORKER_TIMEOUT, by name."""
+
+    def drain(self, workers: Sequence[str], by: str) -> None:
+        """Marks workers that shall hand back their segments and end."""
+
+    def undrain(self, worker: str) -> None:
+        """Takes the mark back."""
+
+    def drained(self) -> dict[str, str]:
+        """The workers marked by `drain`, alive or not, and by whom."""
+
+    def attend(self, who: str, info: Json) -> None:
+        """Says that a coordinator lives, and what it is."""
+
+    def absent(self, who: str) -> None:
+        """Says that a coordinator ended in good order."""
+
+    def attendants(self) -> list[Attendant]:
+        """The coordinators heard within WORKER_TIMEOUT, by `who`."""
 
     def close(self) -> None:
         """Closes the connections."""

@@ -1,6 +1,7 @@
 """Experiments, their journals and their decisions, on the server."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from asha_queue.errors import NewerFormat
 from asha_queue.settings import FORMAT
@@ -17,6 +18,10 @@ from asha_queue.store.contract import (
     ScheduledSegment,
 )
 
+#: Weight and queue of what the first version submitted, which had neither.
+WEIGHT: Final = 1.0
+QUEUE: Final = "asha"
+
 
 class Experiments(Part):
     """The methods of `Store` that take an experiment as a whole."""
@@ -29,6 +34,8 @@ class Experiments(Part):
             name,
             journal.encode(specification),
             int(specification.get("retries", 1)),
+            repr(float(specification.get("weight", WEIGHT))),
+            str(specification.get("queue", QUEUE)),
             journal.members({"uid": uid, "experiment": specification}),
         )
         return answer
@@ -40,9 +47,8 @@ class Experiments(Part):
         return self._connection.hash(keys.NAMES)
 
     def describe(self, uid: str) -> Description:
-        v, name, specification, state, last, submitted_at, leader, term, stale = (
-            self._connection.find(uid, "describe", [keys.experiment(uid)])
-        )
+        facts = self._connection.find(uid, "describe", [keys.experiment(uid)])
+        v, name, specification, state, last, submitted_at, leader, term, stale, *raised = facts
         if int(v) > FORMAT:
             raise NewerFormat(
                 f"experiment {name} was written in format {v}, this version knows up to {FORMAT}: "
@@ -58,6 +64,11 @@ class Experiments(Part):
             leader=leader or "",
             term=int(term),
             stale=int(stale),
+            extended={
+                name: int(value)
+                for name, value in zip(("num_samples", "max_t"), raised, strict=True)
+                if value is not None
+            },
         )
 
     def delete(self, uid: str) -> None:
@@ -107,8 +118,9 @@ class Experiments(Part):
             return Read(entries=[], gone=True)
         return Read(entries=[journal.entry(i, _fields(pairs)) for i, pairs in rows], gone=False)
 
-    def wait(self, uid: str, seen: str, seconds: float) -> None:
-        self._connection.block(keys.journal(uid), seen or "0-0", seconds)
+    def wait(self, seen: Mapping[str, str], seconds: float) -> None:
+        streams = {keys.journal(uid): last or "0-0" for uid, last in seen.items()}
+        self._connection.block(streams, seconds)
 
     def report(self, uid: str, points: list[Json]) -> None:
         texts = [journal.encode(point) for point in points]
@@ -131,7 +143,10 @@ class Experiments(Part):
 
     def claimants(self) -> list[Claimant]:
         rows = self._connection.run("claimants", [keys.NAMES], keys.experiment(""))
-        found = [Claimant(uid, int(wants), float(since)) for uid, wants, since in rows]
+        found = [
+            Claimant(uid, int(wants), float(since), float(weight or WEIGHT), queue or QUEUE)
+            for uid, wants, since, weight, queue in rows
+        ]
         return sorted(found, key=lambda claimant: (claimant.submitted_at, claimant.uid))
 
 

@@ -1,22 +1,51 @@
-"""The workers that live, on the server."""
+"""The workers and coordinators that live, on the server."""
+
+from collections.abc import Sequence
+from typing import Any
 
 from asha_queue.store import journal, keys
 from asha_queue.store.connection import Part
-from asha_queue.store.contract import Json, Worker
+from asha_queue.store.contract import Attendant, Json, Worker
+
+_WORKERS = [keys.WORKERS, keys.SEEN]
+_COORDINATORS = [keys.COORDINATORS, keys.COORDINATORS_SEEN]
 
 
 class Fleet(Part):
-    """The methods of `Store` that take a worker."""
+    """The methods of `Store` that take a worker or a coordinator."""
 
-    def beat(self, worker: str, info: Json) -> None:
-        self._connection.run("beat", [keys.WORKERS, keys.SEEN], worker, journal.encode(info))
+    def beat(self, worker: str, info: Json) -> bool:
+        where = [*_WORKERS, keys.DRAINS]
+        return bool(self._connection.run("beat", where, worker, journal.encode(info)))
 
     def leave(self, worker: str) -> None:
-        self._connection.run("leave", [keys.WORKERS, keys.SEEN], worker)
+        self._connection.run("leave", _WORKERS, worker)
 
     def workers(self) -> list[Worker]:
-        rows = self._connection.run("workers", [keys.WORKERS, keys.SEEN])
-        found = [
-            Worker(name, journal.decode(info), int(seen_at) / 1e6) for name, info, seen_at in rows
-        ]
-        return sorted(found, key=lambda worker: worker.name)
+        return [Worker(*row) for row in self._alive(_WORKERS)]
+
+    def drain(self, workers: Sequence[str], by: str) -> None:
+        self._connection.run("drain", [keys.DRAINS], by, *workers)
+
+    def undrain(self, worker: str) -> None:
+        self._connection.run("undrain", [keys.DRAINS], worker)
+
+    def drained(self) -> dict[str, str]:
+        return self._connection.hash(keys.DRAINS)
+
+    def attend(self, who: str, info: Json) -> None:
+        self._connection.run("beat", _COORDINATORS, who, journal.encode(info))
+
+    def absent(self, who: str) -> None:
+        self._connection.run("leave", _COORDINATORS, who)
+
+    def attendants(self) -> list[Attendant]:
+        return [Attendant(*row) for row in self._alive(_COORDINATORS)]
+
+    def _alive(self, where: list[str]) -> list[tuple[str, Any, float]]:
+        """Name, what it says of itself and when it was last heard, by name."""
+        rows = self._connection.run("alive", where)
+        return sorted(
+            ((name, journal.decode(info), int(seen) / 1e6) for name, info, seen in rows),
+            key=lambda row: row[0],
+        )

@@ -22,6 +22,7 @@ RELEVANT = frozenset(
         "paused",
         "resumed",
         "extended",
+        "retried",
         "cancelled",
         "finished",
     }

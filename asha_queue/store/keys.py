@@ -4,21 +4,27 @@ pattern                            type    owner        lifetime  holds
 asha:names                         hash    experiments  for ever  name → uid
 asha:workers                       hash    fleet        for ever  worker → what it says (JSON)
 asha:workers:seen                  zset    fleet        for ever  worker by its last beat (µs)
+asha:drains                        hash    fleet        undrain   worker → who drains it
+asha:coordinators                  hash    fleet        for ever  coordinator → what it says (JSON)
+asha:coordinators:seen             zset    fleet        for ever  coordinator by its last beat (µs)
 asha:experiment:UID                hash    experiments  delete    the experiment, see below
 asha:experiment:UID:journal        stream  all scripts  delete    the journal; never trimmed
 asha:experiment:UID:live           stream  experiments  delete    about LIVE_POINTS live reports
 asha:experiment:UID:queued         zset    segments     delete    trial by its next publication (µs)
 asha:experiment:UID:running        zset    segments     delete    trial by its deadline (lease µs)
 asha:experiment:UID:refusals       hash    segments     delete    worker → why it refused last
+asha:experiment:UID:orders         hash    orders       delete    request of an order → its answer
 asha:experiment:UID:trial:N        hash    segments     delete    the record of trial N, see below
 asha:experiment:UID:checkpoints:N  list    segments     delete    its checkpoints, newest last
 
 "delete" = until `Store.delete`. No key has a TTL: a server that slept must expire nobody.
 
-The experiment's hash: v, name, specification (JSON), retries, state, submitted_at, last (id of the
-last decision-relevant entry), request (of the last decision accepted), trials (how many were
-started), clock and tick (the lease clock, and server time of its last tick), leader, term,
-leader_until, wants, stale. Times in µs, except submitted_at (s).
+The experiment's hash: v, name, specification (JSON), retries, weight, queue, state, draining (1: a
+pause drains what runs), num_samples and max_t (once extended), submitted_at, last (id of the last
+decision-relevant entry), request (of the last decision accepted), trials (how many were started),
+clock and tick (the lease clock, and server time of its last tick), leader, term, leader_until,
+wants, stale. Times in µs, except submitted_at (s). What the first version wrote has neither weight
+nor queue nor draining.
 
 A trial's record: bracket, rung, target, attempt, state, config (JSON), publications; token, claim,
 worker and started (= token once started) of its newest claim; ended_token, ended_claim, ended_how
@@ -34,6 +40,9 @@ from typing import Final
 NAMES: Final = "asha:names"
 WORKERS: Final = "asha:workers"
 SEEN: Final = "asha:workers:seen"
+DRAINS: Final = "asha:drains"
+COORDINATORS: Final = "asha:coordinators"
+COORDINATORS_SEEN: Final = "asha:coordinators:seen"
 
 
 def experiment(uid: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from asha_queue.store import journal, keys
 from asha_queue.store.connection import Part
-from asha_queue.store.contract import Claim, Failed, Json, Outcome, RunningSegment, Written
+from asha_queue.store.contract import Claim, Failed, Json, Outcome, Renewed, RunningSegment, Written
 
 #: At most so many expired leases are dealt with in one call: the rest waits for the next tick.
 REAPED_AT_ONCE = 100
@@ -40,8 +40,10 @@ class Segments(Part):
     ) -> Written:
         return self._written("start", uid, trial, token, start, *dropped)
 
-    def renew(self, uid: str, trial: int, token: int) -> Written:
-        return self._written("renew", uid, trial, token)
+    def renew(self, uid: str, trial: int, token: int) -> Renewed:
+        where = [keys.experiment(uid), keys.DRAINS]
+        answer: Renewed = self._connection.run("renew", where, trial, token)
+        return answer
 
     def checkpoint(self, uid: str, trial: int, token: int, checkpoint: Json) -> Written:
         return self._written("checkpoint", uid, trial, token, *_checkpoint(checkpoint))

@@ -16,8 +16,14 @@ class Held:
     uid: str
     trial: int
     claim: str
+    #: Id of the Celery task.
+    task: str
     token: int = 0
     renew_at: float = 0.0
+    #: When it is ended by force, if it was cancelled.
+    kill_at: float | None = None
+    #: When the store first said that it is another's.
+    stale_since: float | None = None
     #: When the store first said that it knows no such experiment.
     unknown_since: float | None = None
 

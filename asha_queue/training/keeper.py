@@ -6,11 +6,14 @@ Rules
   training process does, or that Celery's event loop fails to do, can keep it from that.
 * It hears of a claim before the claim is made. When the training process dies it first ends what
   that has started, then gives the claim back, so that the segment is queued again at once.
-* A segment that was given to another worker meanwhile ("stale") is ended here, by force.
+* A segment that was given to another worker meanwhile ("stale") is ended here, by force. One that
+  was cancelled gets CANCEL_GRACE to end by itself.
+* Answers to renewals and beats bring orders: a segment that is wanted back, a worker that is to
+  end. The worker is then told as by anybody else, with SIGTERM.
 * It lives as long as the worker's main process. A server that does not answer never ends it: it
   goes on asking, on a new connection after each error.
-* It imports neither Celery nor training code. If it is killed, the main process starts it again
-  and the training process repeats what it holds.
+* It imports no training code, and Celery only to say that a task died with its worker. If it is
+  killed, the main process starts it again and the training process repeats what it holds.
 """
 
 import contextlib
@@ -27,7 +30,7 @@ from functools import partial
 from typing import Any
 
 from asha_queue.errors import StoreError
-from asha_queue.settings import LEASE, RENEW_EVERY
+from asha_queue.settings import CANCEL_GRACE, LEASE, RENEW_EVERY
 from asha_queue.store import connect
 from asha_queue.store.contract import Store
 from asha_queue.training.children import Child, Held
@@ -45,6 +48,9 @@ SWEEP = 5.0
 TOGETHER = 0.05
 #: Seconds for which a claim may still be on its way to the store when its sender is dead.
 ON_ITS_WAY = 0.1
+#: Seconds after which a claim that is not ours any more is asked about again: it may have ended
+#: well, and word of it be on its way here.
+SURE = 0.2
 #: Seconds between two looks where the kernel does not tell when a process ends.
 LOOK_EVERY = 0.2
 
@@ -55,7 +61,14 @@ class Keeper:
     """Keeps one worker: its presence, its lease and its processes."""
 
     def __init__(
-        self, store: Store, worker: str, path: str, main: int, info: dict[str, Any], draining: bool
+        self,
+        store: Store,
+        worker: str,
+        path: str,
+        main: int,
+        info: dict[str, Any],
+        draining: bool,
+        undrain: bool,
     ) -> None:
         self._store = store
         self._worker = worker
@@ -64,11 +77,14 @@ class Keeper:
         self._info = info
         self._draining = draining
         self._told = False
+        self._to_end = False
         self._left = False
         self._beat_at = 0.0
         self._children: list[Child] = []
+        #: Tasks that ended with the main process, which can tell nobody.
+        self._died: list[str] = []
         #: Calls that must be answered; each is repeated until it is.
-        self._owed: list[Callable[[], object]] = []
+        self._owed: list[Callable[[], object]] = [partial(store.undrain, worker)] if undrain else []
         self._silent_until = 0.0
         self._selector = selectors.DefaultSelector()
         self._listener = _listen(path)
@@ -90,6 +106,9 @@ class Keeper:
                 self._hear(child)
                 if child.watch and child.watch.gone():
                     self._bury(child)
+                elif child.held and child.held.kill_at and time.monotonic() >= child.held.kill_at:
+                    log.warning("trial %d was cancelled and goes on: killed", child.held.trial)
+                    self._kill(child)
             if self._draining and not self._told:
                 self._told = True
                 for child in self._children:
@@ -102,7 +121,8 @@ class Keeper:
     def _listen_and_wait(self) -> None:
         now = time.monotonic()
         due = [self._beat_at] if not self._draining else []
-        due += [child.held.renew_at for child in self._children if child.held and child.held.token]
+        for held in [child.held for child in self._children if child.held and child.held.token]:
+            due.append(held.kill_at or held.renew_at)
         if self._owed or (self._draining and not self._left):
             due.append(now)
         pause = max(0.0, max(min(due, default=now + RENEW_EVERY), self._silent_until) - now)
@@ -168,7 +188,16 @@ class Keeper:
             asked = together or self._draining
             reason = "the worker was ended" if asked else "the training process died"
             self._owe_release(child.held, f"{reason} on {self._worker}", counts=not asked)
+            if together:
+                self._died.append(child.held.task)
         self._forget(child)
+
+    def _kill(self, child: Child) -> None:
+        """Ends a training process whose segment is not its own any more."""
+        assert child.watch
+        child.held = None
+        with contextlib.suppress(OSError):
+            os.killpg(child.watch.pid, signal.SIGKILL)
 
     def _sweep(self, child: Child) -> None:
         assert child.watch
@@ -195,12 +224,17 @@ class Keeper:
         with contextlib.suppress(OSError):
             os.unlink(self._path)
             os.rmdir(os.path.dirname(self._path))
+        if not self._draining:  # a message may have died with it, too
+            release = partial(self._store.release_worker, self._worker, "the worker died")
+            self._owed.append(release)
         if not self._left:
             self._owed.append(partial(self._store.leave, self._worker))
         deadline = time.monotonic() + LAST_CALLS
         while self._owed and time.monotonic() < deadline:
             self._pay()
             time.sleep(0.01 if self._silent_until < time.monotonic() else TRY_AGAIN)
+        if self._died and not self._owed:
+            _tell(self._worker, self._died)
 
     # -- the store -------------------------------------------------------------------------------
 
@@ -208,14 +242,24 @@ class Keeper:
         if time.monotonic() < self._silent_until:
             return
         self._pay()
+        if self._owed:
+            return
         if self._draining and not self._left:
             self._left = self._ask(partial(self._store.leave, self._worker))
-        beat_due = not self._draining and time.monotonic() >= self._beat_at
-        if beat_due and self._ask(partial(self._store.beat, self._worker, self._info)):
+        if not self._draining and time.monotonic() >= self._beat_at and self._ask(self._beat):
             self._beat_at = time.monotonic() + RENEW_EVERY
         for child in self._children:
-            if child.held and child.held.token and time.monotonic() >= child.held.renew_at:
-                self._renew(child, child.held)
+            held = child.held
+            if held and held.token and not held.kill_at and time.monotonic() >= held.renew_at:
+                self._renew(child, held)
+
+    def _beat(self) -> None:
+        drained = self._store.beat(self._worker, self._info)
+        if drained and not self._to_end:
+            self._to_end = True
+            log.info("%s is drained", self._worker)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._main.pid, signal.SIGTERM)
 
     def _pay(self) -> None:
         owed, self._owed = self._owed, []
@@ -230,20 +274,21 @@ class Keeper:
         if not self._ask(lambda: answers.append(renew())):
             return
         now = time.monotonic()
-        held.renew_at = now + RENEW_EVERY
-        if answers == ["unknown"]:
-            held.unknown_since = held.unknown_since or now
-        else:
-            held.unknown_since = None
+        [answer] = answers
+        held.renew_at = now + (SURE if answer == "stale" else RENEW_EVERY)
+        held.stale_since = (held.stale_since or now) if answer == "stale" else None
+        held.unknown_since = (held.unknown_since or now) if answer == "unknown" else None
+        if answer in ("drain", "cancel"):
+            child.send({"order": answer, "token": held.token})
+        if answer == "cancel":
+            held.kill_at = now + CANCEL_GRACE
+        stale = held.stale_since is not None and now - held.stale_since >= SURE
         # a store that was restored from a backup may know it again in a moment
         unknown = held.unknown_since is not None and now - held.unknown_since >= LEASE
-        if answers == ["stale"] or unknown:
+        if stale or unknown:
             why = "was deleted" if unknown else "belongs to another worker now"
             log.warning("trial %d %s: its training is ended", held.trial, why)
-            child.held = None
-            assert child.watch
-            with contextlib.suppress(OSError):
-                os.killpg(child.watch.pid, signal.SIGKILL)
+            self._kill(child)
 
     def _ask(self, call: Callable[[], object]) -> bool:
         """Whether the call was answered; after an error nothing is asked for a moment."""
@@ -257,6 +302,16 @@ class Keeper:
             return False
         self._silent_until = 0.0
         return True
+
+
+def _tell(worker: str, tasks: list[str]) -> None:
+    """Shows the tasks that died with their worker as failed: it cannot say so any more."""
+    # half a second of imports and some memory, which only a keeper that ends so has to spend
+    from asha_queue.queue import Events
+
+    events = Events(os.environ["ASHA_QUEUE_BROKER"], worker)
+    for task in tasks:
+        events.failed(task, f"WorkerLost('{worker} was ended while it trained this segment')")
 
 
 def _listen(path: str) -> socket.socket:

@@ -1,13 +1,15 @@
 """The line between the training process and its worker's keeper: JSON lines over a Unix socket.
 
-The training process says who it is and what it holds; the keeper says when to drain. A line that
+The training process says who it is and what it holds; the keeper passes orders on. A line that
 breaks, because the keeper was killed, is made anew and everything is said again.
 
     → {"hello": PID, "mark": MARK}      first on every connection
-    → {"claiming": {"uid", "trial", "claim"}}   before the store is asked
+    → {"claiming": {"uid", "trial", "claim", "task"}}   before the store is asked
     → {"claimed": TOKEN}                the claim was granted: renew it
     → {"done": true}                    nothing is held any more
-    ← {"drain": true}                   the worker ends: save and return
+    ← {"drain": true}                   the worker ends: save and return, whatever is held
+    ← {"order": "drain", "token": TOKEN}        the segment is wanted back: save and return
+    ← {"order": "cancel", "token": TOKEN}       the segment is void: end at once
 """
 
 import json
@@ -28,16 +30,27 @@ class Line:
         self._path = path
         self._hello = {"hello": os.getpid(), "mark": mark}
         self._held: list[dict[str, Any]] = []
+        self._token = 0
+        self._orders: set[str] = set()
         self._socket: socket.socket | None = None
         self._changed = threading.Condition()
-        #: Set when the worker was asked to end.
-        self.drain = threading.Event()
+        self._drain = False
         threading.Thread(target=self._hold, name="line to the keeper", daemon=True).start()
 
-    def claiming(self, uid: str, trial: int, claim: str) -> None:
-        """Says what is about to be claimed; waits for a keeper to hear it, as a claim that nobody
-        renews is lost."""
-        message = {"claiming": {"uid": uid, "trial": trial, "claim": claim}}
+    @property
+    def draining(self) -> bool:
+        """Whether the worker ends, or what is held is wanted back."""
+        return self._drain or "drain" in self._orders
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether what is held is void."""
+        return "cancel" in self._orders
+
+    def claiming(self, uid: str, trial: int, claim: str, task: str) -> None:
+        """Says what is about to be claimed, by which Celery task; waits for a keeper to hear it, as
+        a claim that nobody renews is lost."""
+        message = {"claiming": {"uid": uid, "trial": trial, "claim": claim, "task": task}}
         with self._changed:
             self._changed.wait_for(lambda: self._socket is not None)
             self._held = [message]
@@ -47,13 +60,14 @@ class Line:
         """Says that the claim was granted."""
         message = {"claimed": token}
         with self._changed:
+            self._token = token
             self._held.append(message)
             self._send(message)
 
     def done(self) -> None:
         """Says that nothing is held any more."""
         with self._changed:
-            self._held = []
+            self._held, self._token, self._orders = [], 0, set()
             self._send({"done": True})
 
     def _send(self, message: dict[str, Any]) -> None:
@@ -87,7 +101,14 @@ class Line:
         try:
             with connection.makefile("rb") as lines:
                 for line in lines:
-                    if "drain" in json.loads(line):
-                        self.drain.set()
+                    self._obey(json.loads(line))
         except OSError:
             pass  # the keeper died: as good as an end of the line
+
+    def _obey(self, message: dict[str, Any]) -> None:
+        if "drain" in message:
+            self._drain = True
+            return
+        with self._changed:
+            if message["token"] == self._token:  # not meant for an earlier segment
+                self._orders.add(message["order"])

@@ -1,4 +1,4 @@
-"""Live reports: sent in the background, and dropped rather than waited for."""
+"""Live reports and progress: sent in the background, and dropped rather than waited for."""
 
 import contextlib
 import itertools
@@ -8,10 +8,13 @@ from collections import deque
 from typing import Any
 
 from asha_queue.errors import StoreError
+from asha_queue.queue import Events
 from asha_queue.store.contract import Store
 
 #: Seconds between two flushes.
 FLUSH_EVERY = 0.3
+#: Seconds between two events that tell Flower how far a task is.
+TELL_EVERY = 1.0
 #: Reports that wait for a flush; of more than these the oldest are dropped.
 WAITING = 200
 
@@ -19,9 +22,12 @@ WAITING = 200
 class LiveReports:
     """Buffers reports and sends them from a thread of its own."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, events: Events) -> None:
         self._store = store
+        self._events = events
         self._points: deque[tuple[str, dict[str, Any]]] = deque(maxlen=WAITING)
+        self._progress: tuple[str, str] | None = None
+        self._tell_at = 0.0
         self._any = threading.Event()
         threading.Thread(target=self._send, name="live reports", daemon=True).start()
 
@@ -30,11 +36,29 @@ class LiveReports:
         self._points.append((uid, point))
         self._any.set()
 
+    def tell(self, task: str, text: str) -> None:
+        """Takes how far a task is, in a line for people; it replaces what was not sent yet."""
+        self._progress = (task, text)
+        self._any.set()
+
+    def done(self) -> None:
+        """Sends no progress any more: the task has a result, which it would replace."""
+        self._progress = None
+
     def _send(self) -> None:
-        while self._any.wait():
+        while True:
+            self._any.wait(FLUSH_EVERY if self._progress else None)
             time.sleep(FLUSH_EVERY)
             self._any.clear()
             points = [self._points.popleft() for _ in range(len(self._points))]
             for uid, group in itertools.groupby(points, key=lambda item: item[0]):
                 with contextlib.suppress(StoreError):
                     self._store.report(uid, [point for _, point in group])
+            self._tell()
+
+    def _tell(self) -> None:
+        now = time.monotonic()
+        if self._progress and now >= self._tell_at:
+            self._tell_at = now + TELL_EVERY
+            progress, self._progress = self._progress, None
+            self._events.progress(*progress)

@@ -7,6 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 
+def log_file(storage: str, experiment: str, trial: int, rung: int, attempt: int) -> Path:
+    """Where the output of one attempt goes."""
+    folder = Path(storage) / experiment / "logs" / f"trial-{trial:05d}"
+    return folder / f"rung{rung}-attempt{attempt}.log"
+
+
 @contextlib.contextmanager
 def redirected(path: Path) -> Iterator[None]:
     """Appends what this process and its children print to `path`; where that cannot be opened,

@@ -57,7 +57,8 @@ class Recycle(SystemExit):
 
 class SegmentRequest(Request):  # type: ignore[misc]
     """A delivered message; its task may end by `Recycle`, or with its process, and neither of them
-    is a reason for a traceback in the worker's log."""
+    is a reason for a traceback in the worker's log. Events give the reason itself: Celery wraps it
+    in an exception that shows nothing."""
 
     def on_failure(
         self, exc_info: ExceptionInfo, send_failed_event: bool = True, return_ok: bool = False
@@ -68,12 +69,15 @@ class SegmentRequest(Request):  # type: ignore[misc]
             exc_info, return_ok = _information(SegmentFailed(*error.args)), True
         elif isinstance(error, WorkerLostError):
             log.warning("the training process died (%s); its keeper gives the segment back", error)
-            return_ok = True
+            exc_info, return_ok = _information(error), True
         return super().on_failure(exc_info, send_failed_event, return_ok)
 
 
 def _information(error: Exception) -> ExceptionInfo:
+    """An error that has happened elsewhere, without the place where it is told."""
     try:
         raise error
     except Exception:
-        return ExceptionInfo()
+        information = ExceptionInfo()
+    information.exception, information.traceback = error, ""
+    return information

@@ -9,6 +9,12 @@ import psutil
 
 #: Variable by which a training process marks everything that it starts, as WORKER:PROCESS.
 MARK = "ASHA_QUEUE_MARK"
+#: Variable that names the launcher of a worker: its pid and start time.
+LAUNCHER = "ASHA_QUEUE_LAUNCHER"
+#: Variable with what a launcher knows of its worker, for `Worker.info`: a JSON object.
+ABOUT = "ASHA_QUEUE_ABOUT"
+#: Variable with the queues that a worker serves, with commas between.
+QUEUES = "ASHA_QUEUE_QUEUES"
 
 #: Seconds between two looks at processes that are being killed.
 _LOOK_EVERY = 0.01

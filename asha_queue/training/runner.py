@@ -13,6 +13,8 @@ Rules
 * Whatever the program raises, `SystemExit` included, is its failure and not ours. After it the
   process is replaced: what a program that failed leaves behind (a broken CUDA context, memory) must
   not meet the next one.
+* A segment that was cancelled, or given to another worker, is closed in the store: nothing more is
+  said about it there.
 """
 
 import contextlib
@@ -22,7 +24,7 @@ import os
 import time
 import traceback
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -34,6 +36,7 @@ from asha_queue.errors import (
     CheckpointUnreachable,
     ProgramError,
     StoreUnavailable,
+    TrialStopped,
     UnknownExperiment,
 )
 from asha_queue.store.contract import Claim, Description, Outcome, Store
@@ -41,9 +44,9 @@ from asha_queue.store.journal import encode
 from asha_queue.training import programs
 from asha_queue.training.line import Line
 from asha_queue.training.live import LiveReports
-from asha_queue.training.output import redirected
+from asha_queue.training.output import log_file, redirected
 from asha_queue.training.progress import Progress
-from asha_queue.training.trial import Superseded, Trial
+from asha_queue.training.trial import Trial
 
 #: Seconds between two calls to a store that does not answer: the first, and the longest.
 TRY_AGAIN = 0.1
@@ -63,6 +66,8 @@ class Message:
     trial: int
     rung: int
     attempt: int
+    #: Id of the Celery task that it is for.
+    task: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +122,7 @@ def run_segment(site: Site, message: Message) -> Ending:
     except ProgramError as error:
         return _refuse(site, message, str(error))
     claim_id = uuid.uuid4().hex
-    site.line.claiming(message.uid, message.trial, claim_id)
+    site.line.claiming(message.uid, message.trial, claim_id, message.task)
     try:
         claim = answered(
             partial(
@@ -141,6 +146,7 @@ def run_segment(site: Site, message: Message) -> Ending:
             site.store.release(message.uid, message.trial, claim_id, reason, counts=True)
         raise
     finally:
+        site.live.done()
         site.line.done()
 
 
@@ -181,7 +187,7 @@ class _Segment:
         self._config_digest = hashlib.sha256(encode(claim.config).encode()).hexdigest()
         self._saved: dict[str, Any] | None = None
         self._noticed = False
-        self._superseded = False
+        self._stopped = ""
 
     def run(self, program: Callable[[Trial], object]) -> Ending:
         try:
@@ -201,8 +207,10 @@ class _Segment:
         )
         begun = time.monotonic()
         failure = self._train(program, restored)
-        if self._superseded:
-            return Ending("ended: it was given to another worker")
+        if self._site.line.cancelled:
+            self._stopped = "cancelled"
+        if self._stopped:
+            return Ending(self._stopped, failed=bool(failure))
         if failure:
             return self._fail(failure)
         return self._complete(time.monotonic() - begun)
@@ -210,8 +218,14 @@ class _Segment:
     # -- what the trial asks for -----------------------------------------------------------------
 
     def draining(self) -> bool:
-        self._noticed = self._noticed or self._site.line.drain.is_set()
+        self._noticed = self._noticed or self._site.line.draining
         return self._noticed
+
+    def go_on(self) -> None:
+        if self._site.line.cancelled:
+            self._stopped = "cancelled"
+        if self._stopped:
+            raise TrialStopped(self._stopped)
 
     def live(self, step: int, metrics: dict[str, float]) -> None:
         point = {
@@ -222,6 +236,9 @@ class _Segment:
             "metrics": metrics,
         }
         self._site.live.add(self._uid, point)
+        self._site.live.tell(
+            self._message.task, f"step {step}/{self._claim.target} {_shown(metrics)}"
+        )
 
     def writer(
         self, resource: int, metrics: dict[str, float]
@@ -237,8 +254,8 @@ class _Segment:
 
     def written(self, record: dict[str, Any]) -> None:
         if answered(partial(self._fenced, self._store.checkpoint, record)) == "stale":
-            self._superseded = True
-            raise Superseded
+            self._stopped = "ended: it was cancelled or given to another worker"
+            raise TrialStopped(self._stopped)
         self._saved = record
 
     # -- training and its end --------------------------------------------------------------------
@@ -263,9 +280,9 @@ class _Segment:
                 returned = program(trial)
                 if returned is not None or not self._noticed:
                     self.progress.finish(returned)
-            except Superseded:
-                return ""
             except BaseException as error:
+                if self._stopped and isinstance(error, TrialStopped):
+                    return ""
                 traceback.print_exc()
                 return described(error)
             finally:
@@ -293,16 +310,20 @@ class _Segment:
         call = self._store.suspend if suspended else self._store.complete
         answer = answered(partial(self._fenced, call, outcome))
         if answer != "ok":
-            return Ending(f"void ({answer}): it was given to another worker or deleted")
-        shown = " ".join(f"{name}={value:.4g}" for name, value in progress.metrics.items())
-        return Ending(f"{'suspended' if suspended else 'completed'} at {progress.reached}: {shown}")
+            return Ending(f"void ({answer}): it was cancelled, deleted or given to another worker")
+        word = "suspended" if suspended else "completed"
+        return Ending(f"{word} at {progress.reached}: {_shown(progress.metrics)}")
 
     def _fenced(self, call: Callable[..., T], *arguments: object) -> T:
         return call(self._uid, self._message.trial, self._claim.token, *arguments)
 
     def _log_path(self) -> Path:
-        folder = Path(self._storage) / self._name / "logs" / f"trial-{self._message.trial:05d}"
-        return folder / f"rung{self._claim.rung}-attempt{self._claim.attempt}.log"
+        claim = self._claim
+        return log_file(self._storage, self._name, self._message.trial, claim.rung, claim.attempt)
+
+
+def _shown(metrics: Mapping[str, float]) -> str:
+    return " ".join(f"{name}={value:.4g}" for name, value in metrics.items())
 
 
 def described(error: BaseException) -> str:

@@ -27,9 +27,12 @@ STALE = 60.0
 
 
 class Supervisor:
-    """Keeps a keeper running for as long as this process lives."""
+    """Keeps a keeper running for as long as this process lives.
 
-    def __init__(self, broker: str, worker: str, info: dict[str, Any]) -> None:
+    `undrain`: the worker was started by hand, and so is wanted though it was drained before.
+    """
+
+    def __init__(self, broker: str, worker: str, info: dict[str, Any], undrain: bool) -> None:
         long = len(tempfile.gettempdir()) > FOLDER_MAX
         folder = tempfile.mkdtemp(prefix=PREFIX, dir="/tmp" if long else None)
         #: Tells this worker's processes from those of others.
@@ -42,7 +45,7 @@ class Supervisor:
         self._info = info
         self._main = os.getpid()
         self._draining = False
-        self._keeper = self._start()
+        self._keeper = self._start(undrain)
         threading.Thread(target=self._supervise, name="keeper", daemon=True).start()
 
     def drain(self) -> None:
@@ -51,13 +54,14 @@ class Supervisor:
         with suppress(ProcessLookupError):
             os.kill(self._keeper, signal.SIGUSR1)
 
-    def _start(self) -> int:
+    def _start(self, undrain: bool = False) -> int:
         configuration = {
             "worker": self._worker,
             "path": self.path,
             "main": self._main,
             "info": self._info,
             "draining": self._draining,
+            "undrain": undrain,
         }
         command = [sys.executable, "-P", "-m", "asha_queue.training.keeper"]
         # spawned and not forked: forking beside Celery's own forks can block on its pipes; in a

@@ -4,28 +4,29 @@ The worker's main process imports no training code: it starts the keeper and for
 process, which loads programs, and which is forked again after a failure.
 """
 
+import json
 import logging
 import multiprocessing.process
 import os
 import secrets
-import socket
 import sys
 import warnings
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from celery import Celery, signals
+from celery import Celery, Task, signals
 from celery.concurrency.prefork import TaskPool
 from celery.exceptions import CPendingDeprecationWarning
 
-from asha_queue.queue import TASK
+from asha_queue.queue import TASK, Events
 from asha_queue.settings import FORMAT
 from asha_queue.store import connect
+from asha_queue.training import memory
 from asha_queue.training.line import Line
 from asha_queue.training.live import LiveReports
 from asha_queue.training.parts import QuickReplacement, Recycle
-from asha_queue.training.processes import MARK
+from asha_queue.training.processes import ABOUT, LAUNCHER, MARK
 from asha_queue.training.runner import Message, Site, run_segment
 from asha_queue.training.supervisor import Supervisor
 
@@ -43,7 +44,8 @@ def install(app: Celery, broker: str) -> None:
     """Adds the task to `app`, and has its workers start keepers and prepare their processes."""
     global _broker
     _broker = broker
-    app.task(train_segment, name=TASK, Request="asha_queue.training.parts:SegmentRequest")
+    request = "asha_queue.training.parts:SegmentRequest"
+    app.task(train_segment, bind=True, name=TASK, Request=request)
     app.conf.worker_consumer = "asha_queue.training.parts:SegmentConsumer"
     app.steps["worker"].add(QuickReplacement)
     signals.worker_init.connect(_on_worker)
@@ -55,12 +57,13 @@ def install(app: Celery, broker: str) -> None:
     warnings.simplefilter("ignore", CPendingDeprecationWarning)
 
 
-def train_segment(uid: str, trial: int, rung: int, attempt: int, v: int) -> str:
+def train_segment(task: Task, uid: str, trial: int, rung: int, attempt: int, v: int) -> str:
     """Trains the segment that a message names, if it can be claimed; returns a line for Flower."""
     assert _site
     if v > FORMAT:
         return f"not run: the message has format {v}, this version reads {FORMAT}; upgrade it"
-    ending = run_segment(_site, Message(uid, trial, rung, attempt))
+    ending = run_segment(_site, Message(uid, trial, rung, attempt, task.request.id))
+    memory.free()
     if ending.failed:
         raise Recycle(f"trial {trial} {ending.text}")
     return f"trial {trial} {ending.text}"
@@ -82,13 +85,16 @@ def _on_worker(sender: Any, **_: Any) -> None:
             "concurrency 1; start several workers with `asha-queue worker --workers N`"
         )
     info = {
-        "host": socket.gethostname(),
+        "host": sender.hostname.rpartition("@")[2],
         "pid": os.getpid(),
         "device": os.environ["CUDA_VISIBLE_DEVICES"] if device() == "cuda" else "cpu",
         "version": version("asha-queue"),
+        "queues": sorted(sender.app.amqp.queues.consume_from),
+        "programs": [str(root) for root in _roots()],
+        **json.loads(os.environ.get(ABOUT, "{}")),
     }
     try:
-        _supervisor = Supervisor(_broker, sender.hostname, info)
+        _supervisor = Supervisor(_broker, sender.hostname, info, LAUNCHER not in os.environ)
     except OSError as error:
         sys.exit(f"asha-queue: the worker's keeper cannot be started: {error}")
 
@@ -115,7 +121,7 @@ def _on_process(sender: str, **_: Any) -> None:
         roots=_roots(),
         device=device(),
         line=Line(_supervisor.path, mark),
-        live=LiveReports(store),
+        live=LiveReports(store, Events(_broker, sender)),
     )
 
 

@@ -10,17 +10,16 @@ from asha_queue.errors import ReportError
 from asha_queue.training.progress import Progress
 
 
-class Superseded(BaseException):
-    """Raised out of `save` when another worker has the segment now: what this one does is void."""
-
-
 class Segment(Protocol):
     """What a trial needs of the segment that it is trained in."""
 
     progress: Progress
 
     def draining(self) -> bool:
-        """Whether the worker was asked to end; True is remembered as noticed by the program."""
+        """Whether it is wanted back; True is remembered as noticed by the program."""
+
+    def go_on(self) -> None:
+        """Raises TrialStopped when it is void."""
 
     def live(self, step: int, metrics: dict[str, float]) -> None:
         """Shows a report to those who watch."""
@@ -31,15 +30,19 @@ class Segment(Protocol):
         """Writes a checkpoint."""
 
     def written(self, record: dict[str, Any]) -> None:
-        """Makes a written checkpoint the trial's newest; raises Superseded if it is not ours."""
+        """Makes a written checkpoint the trial's newest; raises TrialStopped if it is void."""
 
 
 class Trial:
     """One segment of a trial: train from `start` to `target`, report, save.
 
-    When the worker is asked to drain, `steps` ends after the step it is in. A program that notices
-    (by `steps` or by `draining`) and returns is suspended, and goes on elsewhere from its newest
-    checkpoint; one that does not notice trains on to its target.
+    When the worker is asked to drain, or the experiment is paused with `--now`, `steps` ends after
+    the step it is in. A program that notices (by `steps` or `draining`) and returns is suspended,
+    and goes on elsewhere or later from its newest checkpoint; one that does not notice trains on to
+    its target.
+
+    When the experiment is cancelled, `report`, `save` and `steps` raise TrialStopped. A program
+    that goes on nevertheless is killed a few seconds later.
     """
 
     #: Number of the trial in its experiment, from 0.
@@ -86,13 +89,14 @@ class Trial:
 
     @property
     def draining(self) -> bool:
-        """Whether the worker was asked to end: save, and return soon."""
+        """Whether the segment is wanted back: save, and return soon."""
         return self._segment.draining()
 
     def steps(self) -> Iterator[int]:
         """The steps of this segment, start + 1 to target; ends early, but after one step at least,
-        when the worker drains."""
+        when it is wanted back."""
         for step in self._segment.progress.steps():
+            self._segment.go_on()
             yield step
             if step < self.target and self.draining:
                 return
@@ -103,6 +107,7 @@ class Trial:
 
         Raises ReportError for what is no number and for steps that go back or beyond the target.
         """
+        self._segment.go_on()
         self._segment.live(*self._segment.progress.report(step, metrics))
 
     @contextlib.contextmanager
@@ -112,6 +117,7 @@ class Trial:
 
         Raises ReportError when nothing was reported yet, or `step` is not the last one.
         """
+        self._segment.go_on()
         last = self._segment.progress.last
         if last is None or step not in (None, last[0]):
             wanted = "the step" if step is None else f"step {step}"

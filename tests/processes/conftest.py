@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes.directory import Directory
 from tests.processes.lab import Lab
 
 
@@ -13,3 +14,10 @@ def lab(broker: str, tmp_path: Path) -> Iterator[Lab]:
     """A lab on the session's server; its processes are ended with the test."""
     with Lab(broker, tmp_path) as lab:
         yield lab
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Iterator[Directory]:
+    directory = Directory(tmp_path)
+    yield directory
+    directory.end()

@@ -14,10 +14,11 @@ from typing import Any, Self
 import psutil
 
 from asha_queue.errors import StoreUnavailable
-from asha_queue.queue import Publisher
+from asha_queue.queue import QUEUE, Publisher
 from asha_queue.store import connect
 from asha_queue.store.contract import ScheduledSegment
 from asha_queue.training.processes import living, marked
+from asha_queue.views import journal
 from tests.conftest import wait_until
 
 #: Variable that marks every process of a lab.
@@ -49,12 +50,12 @@ class Lab:
             "CUDA_VISIBLE_DEVICES": "",
         }
 
-    def start(self, *command: str) -> subprocess.Popen[bytes]:
+    def start(self, *command: str, **environment: str) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", *command],
                 cwd=self.folder,
-                env=self.environment,
+                env=self.environment | environment,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
@@ -98,6 +99,7 @@ class Lab:
         configs: Sequence[dict[str, Any]] = ({},),
         target: int = 3,
         copies: int = 1,
+        bracket: int = 0,
         **fields: Any,
     ) -> str:
         """Writes a program (its function is `train`) and schedules a trial for each config, with so
@@ -117,7 +119,7 @@ class Lab:
         }
         self.store.submit(uid, specification["name"], specification)
         segments = [
-            ScheduledSegment(trial, 0, 0, target, {"folder": str(self.folder), **config})
+            ScheduledSegment(trial, bracket, 0, target, {"folder": str(self.folder), **config})
             for trial, config in enumerate(configs)
         ]
         last = self.store.describe(uid).last
@@ -126,10 +128,11 @@ class Lab:
         return uid
 
     def publish(self, uid: str, copies: int = 1) -> None:
-        """Publishes what is due."""
+        """Publishes what is due to the queue of the experiment."""
         segments = self.store.due(uid)
+        queue = self.store.describe(uid).specification.get("queue", QUEUE)
         for _ in range(copies):
-            self._publisher.publish(uid, segments)
+            self._publisher.publish(uid, segments, queue)
         self.store.published(uid, [(s.trial, s.rung, s.attempt) for s in segments])
 
     def wait_for_refusal(self, uid: str) -> str:
@@ -145,7 +148,7 @@ class Lab:
 
     def entries(self, uid: str, kind: str) -> list[dict[str, Any]]:
         """The journal's entries of a type."""
-        return [entry for entry in self.store.read(uid, "").entries if entry["type"] == kind]
+        return [entry for entry in journal(self.store, uid) if entry["type"] == kind]
 
     def wait_for(
         self, uid: str, kind: str, count: int = 1, seconds: float = 30.0

@@ -90,7 +90,7 @@ def test_a_second_launcher_for_the_same_devices_is_refused(lab: Lab) -> None:
     first = start(lab)
     second = lab.start("asha_queue.node.launcher", "--workers", "1")
     assert second.wait(timeout=60) == 1
-    assert f"process {first.pid} runs the workers of this machine" in lab.log.read_text()
+    assert f"process {first.pid} runs cpu0@{HOST} for this broker already" in lab.log.read_text()
     assert len(mains(lab, first)) == 1
 
 

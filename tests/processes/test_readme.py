@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from asha_queue import Experiment
+from asha_queue import Experiment, Handle
 from asha_queue.specification import Specification
+from asha_queue.store import connect
 from tests.chaos import processes
 from tests.conftest import answers, wait_until
 
@@ -82,36 +83,79 @@ def test_the_first_command_prints_what_the_readme_shows_and_the_others_follow(cl
         assert call(look + yes, clone)
 
 
-def test_the_commands_for_a_server_of_ones_own_work_in_their_order(
-    clone: Path, broker: str
-) -> None:
-    export, worker, flower, run = commands("celery -A asha_queue worker")
-    assert export.startswith("export ASHA_QUEUE_BROKER=redis://")
+#: Commands of the cluster's walk-through that run until they are ended.
+STANDING = ("coordinator", "worker", "flower")
+
+
+def test_the_walk_through_of_a_cluster_works_word_for_word(clone: Path, broker: str) -> None:
     shutil.copy(clone / "workers" / "digits.py", clone)
     source = (clone / "digits.py").read_text()
     (clone / "digits.py").write_text(source.replace("num_samples=256", "num_samples=16"))
-    with (clone / "log").open("wb") as log:
-        started = [
-            subprocess.Popen(
-                [BIN / shlex.split(command)[0], *shlex.split(command)[1:]],
-                cwd=clone,
-                env=os.environ | {"ASHA_QUEUE_BROKER": broker},
-                stdout=log,
-                stderr=log,
-            )
-            for command in (worker, f"{flower} --port=0")
-        ]
+    lines = [
+        *commands("asha-queue coordinator"),
+        *commands("asha-queue worker"),
+        *commands("asha-queue doctor"),
+    ]
+    environment = {}
+    started = {}
+    printed = {}
     try:
-        assert "best" in call(run, clone, ASHA_QUEUE_BROKER=broker)
-        assert "Visit me at http" in (clone / "log").read_text()
+        for line in lines:
+            words = shlex.split(line.replace("/shared/runs", str(clone / "runs")))
+            if words[0] == "export":
+                assert words[1].startswith("ASHA_QUEUE_BROKER=redis://")
+                environment = {"ASHA_QUEUE_BROKER": broker}
+            elif words[1] in STANDING:
+                started[words[1]] = start(words, clone, environment)
+            else:
+                printed[words[1]] = call(shlex.join(words), clone, **environment)
+            if line == "asha-queue worker":
+                wait_until(lambda: connect(broker).workers(), "the worker is there")
+        assert "cpu0@" in printed["doctor"]
+        assert "digits" in printed["status"]
+        handle = Handle.of("digits", broker)
+        assert handle.wait(60).state == "finished"
+        assert (clone / "runs" / "digits" / "best.json").is_file()
+        steer(clone, environment, handle)
+        wait_until(lambda: "Visit me at http" in (clone / "log").read_text(), "Flower is up")
     finally:
-        for process in started:
+        for process in started.values():
             process.terminate()
-        for process in started:
-            process.wait(timeout=30)
+        codes = {name: process.wait(timeout=60) for name, process in started.items()}
+    assert codes["coordinator"] == codes["worker"] == 0
     assert answers(broker)
     mark = os.environ[processes.MARK]
-    wait_until(lambda: not processes.of_run(mark, clone), "worker, keeper and Flower have ended")
+    wait_until(lambda: not processes.of_run(mark, clone), "all has ended")
+
+
+def steer(clone: Path, environment: dict[str, str], handle: Handle) -> None:
+    """The commands that steer an experiment, on the finished one; `extend` opens it again."""
+    lines = {line.split()[1]: line for line in commands("asha-queue pause digits")}
+    assert list(lines) == ["pause", "resume", "extend", "retry", "cancel"]
+    call(lines["extend"].replace("300", "20"), clone, **environment)
+    call(lines["pause"], clone, **environment)
+    assert handle.result().state == "paused"
+    call(lines["resume"], clone, **environment)
+    assert "none" in call(lines["retry"], clone, **environment)
+    result = handle.wait(60)
+    assert result.state == "finished"
+    assert [rung.level for rung in result.rungs] == [1, 4, 16, 64, 256]
+    assert len(result.trials) == 20
+    call(lines["extend"], clone, **environment)
+    call(lines["cancel"], clone, **environment)
+    assert handle.result().state == "cancelled"
+
+
+def start(words: list[str], folder: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    with (folder / "log").open("ab") as log:
+        return subprocess.Popen(
+            [BIN / words[0], *words[1:]],
+            cwd=folder,
+            env=os.environ | environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
 
 
 def test_the_experiment_in_python_and_the_one_in_toml_are_the_same(tmp_path: Path) -> None:

@@ -22,6 +22,14 @@ def failed(trial: int, rung: int = 0, final: bool = True) -> Entry:
     return {"type": "failed", "trial": trial, "rung": rung, "final": final, "error": "boom"}
 
 
+def retried(trial: int, rung: int = 0) -> Entry:
+    return {"type": "retried", "trial": trial, "rung": rung, "by": "me"}
+
+
+def extended(**changed: int) -> Entry:
+    return {"type": "extended", "by": "me", "reason": "", "changed": changed}
+
+
 class Play:
     """A search that minimises `loss`, with levels 1, eta, eta² … up to max_t."""
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from asha_queue.errors import JournalError
-from asha_queue.search.asha import Decision
-from tests.pure.entries import Entry, Play, completed, failed, scheduled
+from asha_queue.search.asha import Asha, Decision
+from asha_queue.search.ladder import Ladder
+from tests.pure.entries import Entry, Play, completed, extended, failed, retried, scheduled
 
 
 def test_of_nine_results_zero_one_and_two_are_promoted_and_then_none() -> None:
@@ -170,9 +171,7 @@ def test_a_failure_that_is_tried_again_leaves_the_segment_open() -> None:
     assert play.search.outstanding == 0
 
 
-@pytest.mark.parametrize(
-    "kind", ["submitted", "started", "suspended", "lost", "warning", "paused", "resumed"]
-)
+@pytest.mark.parametrize("kind", ["submitted", "started", "suspended", "lost", "warning"])
 def test_entries_that_decide_nothing_change_nothing(kind: str) -> None:
     play = Play()
     play.results(0.1, 0.2)
@@ -188,6 +187,97 @@ def test_after_its_end_an_experiment_decides_nothing(kind: str) -> None:
     play.results(0.1, 0.2)
     play.search.apply({"type": kind})
     assert play.search.decide(5) == []
+    assert play.search.finished
+
+
+def test_a_paused_search_takes_results_decides_nothing_and_is_never_finished() -> None:
+    play = Play(eta=2, max_t=2, trials=2)
+    play.results(0.1, 0.2)
+    play.decide()
+    play.search.apply({"type": "paused"})
+    play.search.apply({"type": "paused"})
+    play.search.apply(completed(0, 1, value=0.1))
+    assert play.search.outstanding == 0
+    assert play.search.decide(5) == []
+    assert not play.search.finished
+    play.search.apply({"type": "resumed"})
+    assert play.search.finished
+
+
+def test_a_segment_that_is_lost_while_paused_is_scheduled_again() -> None:
+    play = Play(eta=2)
+    play.decide()
+    play.search.apply({"type": "paused"})
+    play.search.apply({"type": "lost", "trial": 0, "rung": 0})
+    play.search.apply(scheduled(0, attempt=2))
+    assert play.search.outstanding == 1
+
+
+def test_a_cancelled_search_has_nothing_outstanding() -> None:
+    play = Play()
+    play.decide()
+    play.search.apply({"type": "cancelled"})
+    assert play.search.outstanding == 0
+    with pytest.raises(JournalError, match="no open segment"):
+        play.search.apply(completed(0))
+
+
+def test_extending_a_finished_search_promotes_the_best_of_the_old_top() -> None:
+    play = Play(eta=2, max_t=2, trials=8)
+    play.with_one_worker(lambda trial: trial / 10, segments=100)
+    assert play.search.finished
+    play.search.apply({"type": "finished"})
+    play.search.apply(extended(max_t=8))
+    assert not play.search.finished
+    # Four trials of the old top have a result: the best half goes on to twice the old top.
+    assert play.search.decide(5) == [Decision(0, 0, 2, 4), Decision(1, 0, 2, 4)]
+    for entry in (scheduled(0, 2, 4), completed(0, 2), scheduled(1, 2, 4), completed(1, 2)):
+        play.search.apply(entry)
+    assert play.search.decide(5) == [Decision(0, 0, 3, 8)]
+    play.search.apply(scheduled(0, 3, 8))
+    play.search.apply(completed(0, 3))
+    assert play.search.finished
+
+
+def test_more_samples_are_so_many_for_each_point_of_the_grid() -> None:
+    search = Asha(Ladder(1, 1, 2), "min", "loss", num_trials=2, grid_size=2)
+    for entry in (scheduled(0), completed(0), scheduled(1), completed(1), {"type": "finished"}):
+        search.apply(entry)
+    search.apply(extended(num_samples=2))
+    assert [decision.trial for decision in search.decide(5)] == [2, 3]
+    search.apply(extended(num_samples=2))
+    assert len(search.decide(5)) == 2
+
+
+def test_a_retried_failure_no_longer_counts_and_earlier_promotions_stay() -> None:
+    play = Play(eta=2, max_t=2, trials=4)
+    for trial in range(4):
+        play.search.apply(scheduled(trial))
+    for entry in (completed(0, value=0.1), completed(1, value=0.2), failed(2), failed(3)):
+        play.search.apply(entry)
+    assert play.promotions() == [0, 1]
+    play.search.apply(scheduled(1, 1, 2))
+    play.search.apply(retried(2))
+    play.search.apply(scheduled(2, attempt=2))
+    # Three results are left: the one candidate is trial 0, and trial 1 was promoted already.
+    assert play.promotions() == [0]
+    assert play.search.explain(1, 0).promoted
+    assert (play.search.explain(1, 0).n, play.search.explain(1, 0).cut) == (3, 1)
+    play.search.apply(completed(2, value=0.0))
+    assert play.promotions() == [2, 0]
+
+
+def test_a_retry_opens_a_finished_search_again() -> None:
+    play = Play(eta=2, max_t=1, trials=1)
+    play.decide()
+    play.search.apply(failed(0))
+    assert play.search.finished
+    play.search.apply({"type": "finished"})
+    play.search.apply(retried(0))
+    assert not play.search.finished
+    play.search.apply(scheduled(0, attempt=2))
+    play.search.apply(failed(0))
+    assert play.search.finished
 
 
 ILLEGAL: dict[str, tuple[Entry, str]] = {
@@ -207,7 +297,14 @@ ILLEGAL: dict[str, tuple[Entry, str]] = {
     "a rung above the top": (scheduled(1, 3, 27), "rung 3, which does not exist"),
     "a negative rung": (scheduled(1, -1), "rung -1, which does not exist"),
     "another attempt of a closed segment": (scheduled(2, attempt=2), "no open segment of rung 0"),
-    "a type of a later version": ({"type": "extended"}, "type 'extended'"),
+    "a retry of a trial that has not failed": (retried(2), "trial 2 is retried, but has not"),
+    "a retry in another rung": (retried(5, 1), "trial 5 is retried, but has not failed in rung 1"),
+    "fewer trials": (extended(num_samples=99), "100 trials cannot shrink to 99"),
+    "a lower top": (extended(num_samples=200, max_t=8), "max_t=8: must be at least 9"),
+    "what cannot be extended": (extended(eta=4), "this version cannot extend eta"),
+    "a resumption of what is not paused": ({"type": "resumed"}, "is not paused"),
+    "an extension without values": ({"type": "extended"}, "malformed entry"),
+    "a type of a later version": ({"type": "forked"}, "type 'forked'"),
     "an entry without its fields": ({"type": "completed", "trial": 6}, "malformed entry"),
     "metrics that are no dict": ({**completed(6), "metrics": 3}, "malformed entry"),
 }
@@ -216,7 +313,9 @@ ILLEGAL: dict[str, tuple[Entry, str]] = {
 @pytest.mark.parametrize(("entry", "reason"), ILLEGAL.values(), ids=ILLEGAL.keys())
 def test_an_illegal_entry_is_refused_and_changes_nothing(entry: Entry, reason: str) -> None:
     play = Play(eta=3, max_t=9)
-    play.results(0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
+    play.results(0.1, 0.2, 0.3, 0.4, 0.5)
+    play.search.apply(scheduled(5))
+    play.search.apply(failed(5))
     play.search.apply(scheduled(0, 1, 3))
     play.search.apply(scheduled(1, 1, 3))
     play.search.apply(completed(1, 1, value=0.2))
@@ -233,6 +332,20 @@ def test_nothing_is_scheduled_or_ended_after_the_end() -> None:
     with pytest.raises(JournalError, match="after the end"):
         play.search.apply(scheduled(0))
     with pytest.raises(JournalError, match="ended before"):
+        play.search.apply({"type": "finished"})
+    with pytest.raises(JournalError, match="paused after its end"):
+        play.search.apply({"type": "paused"})
+    for entry in (extended(num_samples=200), retried(0)):
+        with pytest.raises(JournalError, match="it was cancelled"):
+            play.search.apply(entry)
+
+
+def test_nothing_new_is_scheduled_or_finished_while_paused() -> None:
+    play = Play()
+    play.search.apply({"type": "paused"})
+    with pytest.raises(JournalError, match="while the experiment is paused"):
+        play.search.apply(scheduled(0))
+    with pytest.raises(JournalError, match="finished while it is paused"):
         play.search.apply({"type": "finished"})
 
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 from typing import Any
 
 from hypothesis import given, settings
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from asha_queue.search.asha import Asha, Decision
 from asha_queue.search.ladder import Ladder
-from tests.pure.entries import Entry, completed, failed, scheduled
+from tests.pure.entries import Entry, completed, extended, failed, retried, scheduled
 
 #: Few different values, so that ties are common, and all the bad ones.
 VALUES = [0.0, 1, 2, 2.5, 3, -1, "NaN", "Infinity", "-Infinity", None]
@@ -22,7 +23,28 @@ class Reference:
         self.ladder, self.mode, self.num_trials = ladder, mode, num_trials
         self.results: list[dict[int, float]] = [{} for _ in ladder.levels]
         self.promoted: list[set[int]] = [set() for _ in ladder.levels]
+        self.failed: list[tuple[int, int]] = []
         self.started = 0
+        self.paused = False
+
+    def fail(self, trial: int, rung: int) -> None:
+        self.result(trial, rung, None)
+        self.failed.append((trial, rung))
+
+    def retry(self, which: int) -> tuple[int, int]:
+        trial, rung = self.failed.pop(which % len(self.failed))
+        del self.results[rung][trial]
+        return trial, rung
+
+    def extend(self, levels: int, trials: int) -> int:
+        """Adds trials, and so many levels by doubling the top; the new top."""
+        for _ in range(levels):
+            top = self.ladder.levels[-1] * 2  # at most one factor: one level each
+            self.ladder = self.ladder.with_levels((*self.ladder.levels, top))
+            self.results.append({})
+            self.promoted.append(set())
+        self.num_trials += trials
+        return self.ladder.levels[-1]
 
     def result(self, trial: int, rung: int, value: object) -> None:
         read = math.nan if value is None else float(str(value))
@@ -30,7 +52,9 @@ class Reference:
         self.results[rung][trial] = math.inf if math.isnan(loss) else loss
 
     def decide(self, slots: int) -> list[Decision]:
-        decisions = []
+        decisions: list[Decision] = []
+        if self.paused:
+            return decisions
         for rung in reversed(range(len(self.ladder.levels) - 1)):
             results = self.results[rung]
             ranked = sorted(results, key=lambda trial: (results[trial], trial))
@@ -55,13 +79,12 @@ def experiments(draw: st.DrawFn) -> tuple[Ladder, str, int]:
     return ladder, draw(st.sampled_from(["min", "max"])), draw(st.integers(1, 25))
 
 
-#: What happens next: how many slots are free, whose segment ends, and how.
+#: What is ordered, and how a segment ends.
+ORDERS = ["pause", "resume", "extend", "retry", "finish"]
+ENDS = [*VALUES, *VALUES, "failed", "failed", "failed again", "lost"]
+#: What happens next: how many slots are free, whom it concerns, and what it is.
 EVENTS = st.lists(
-    st.tuples(
-        st.integers(0, 3),
-        st.integers(0, 100),
-        st.sampled_from([*VALUES, *VALUES, "failed", "failed again", "lost"]),
-    ),
+    st.tuples(st.integers(0, 3), st.integers(0, 100), st.sampled_from(ENDS + ORDERS)),
     max_size=60,
 )
 
@@ -75,6 +98,12 @@ def test_every_decision_is_the_reference_s_and_every_state_survives_its_snapshot
     search = Asha(ladder, mode, "loss", num_trials)
     reference = Reference(ladder, mode, num_trials)
     running: list[Decision] = []
+    attempts: Counter[tuple[int, int]] = Counter()
+
+    def again(trial: int, rung: int) -> None:
+        attempts[trial, rung] += 1
+        level = reference.ladder.levels[rung]
+        apply(scheduled(trial, rung, level, attempt=1 + attempts[trial, rung]))
 
     def apply(entry: Entry) -> None:
         nonlocal search
@@ -93,20 +122,39 @@ def test_every_decision_is_the_reference_s_and_every_state_survives_its_snapshot
             running.append(decision)
         assert search.outstanding == len(running)
         assert search.started == reference.started
-        everything_ended = not running and not reference.decide(1)
+        everything_ended = not reference.paused and not running and not reference.decide(1)
         assert search.finished == everything_ended
-        if not running:
+        if outcome == "finish":
+            if search.finished:  # what follows is only accepted if it opens the search again
+                apply({"type": "finished"})
+                apply(extended(num_samples=reference.num_trials))
+            continue
+        if outcome == "pause" or (outcome == "resume" and reference.paused):
+            apply({"type": f"{outcome}d"})
+            reference.paused = outcome == "pause"
+            continue
+        if outcome == "extend":
+            top = reference.extend(levels=which % 2, trials=which % 3)
+            apply(extended(max_t=top, num_samples=reference.num_trials))
+            continue
+        if outcome == "retry" and reference.failed:
+            trial, rung = reference.retry(which)
+            apply(retried(trial, rung))
+            again(trial, rung)
+            running.append(Decision(trial, 0, rung, reference.ladder.levels[rung]))
+            continue
+        if not running or outcome in ORDERS:
             continue
         segment = running[which % len(running)]
         if outcome in ("failed again", "lost"):
-            again = {"failed again": failed(segment.trial, segment.rung, final=False)}
-            apply(again.get(outcome, {"type": "lost", "trial": segment.trial}))
-            apply(scheduled(segment.trial, segment.rung, segment.target, attempt=2))
+            ends = {"failed again": failed(segment.trial, segment.rung, final=False)}
+            apply(ends.get(outcome, {"type": "lost", "trial": segment.trial}))
+            again(segment.trial, segment.rung)
             continue
         running.remove(segment)
         if outcome == "failed":
             apply(failed(segment.trial, segment.rung))
-            reference.result(segment.trial, segment.rung, None)
+            reference.fail(segment.trial, segment.rung)
         else:
             apply(completed(segment.trial, segment.rung, outcome))
             reference.result(segment.trial, segment.rung, outcome)

@@ -1,79 +1,127 @@
-"""Which devices a machine offers to workers, and what pins a worker to each."""
+"""Which workers a machine gets, what they are called, and what pins each to its device."""
 
+import logging
 import os
-from collections.abc import Callable
 
-import pynvml
 import pytest
 
-from asha_queue.node.devices import THREADS, Device, cpus, gpus
+from asha_queue.errors import NodeError
+from asha_queue.node.devices import THREADS, Device, devices, on_cpus, on_gpus
+from asha_queue.node.gpus import Gpu
+from tests.pure.nvml import StandInNvml, environment
 
 
 @pytest.fixture
-def driver(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Sets the number of GPUs that the driver lists; CUDA_VISIBLE_DEVICES is not set."""
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-
-    def lists(count: int) -> None:
-        monkeypatch.setattr(pynvml, "nvmlInit", lambda: None)
-        monkeypatch.setattr(pynvml, "nvmlShutdown", lambda: None)
-        monkeypatch.setattr(pynvml, "nvmlDeviceGetCount", lambda: count)
-
-    return lists
+def machine(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """A machine with as many stand-in GPUs as the test's parameter says, or two."""
+    environment(monkeypatch)
+    StandInNvml(getattr(request, "param", 2)).install(monkeypatch)
 
 
-def test_each_gpu_of_the_driver_is_a_device(driver: Callable[[int], None]) -> None:
-    driver(2)
-    assert [device.name for device in gpus()] == ["gpu0", "gpu1"]
-    assert gpus()[1].environment == {
+def names(found: list[Device]) -> list[str]:
+    return [device.name for device in found]
+
+
+@pytest.mark.usefixtures("machine")
+@pytest.mark.parametrize(
+    ("gpus", "cpus", "expected"),
+    [
+        (None, None, ["gpu0", "gpu1"]),
+        (None, 0, ["gpu0", "gpu1"]),
+        (None, 2, ["cpu0", "cpu1"]),
+        ("1", None, ["gpu1"]),
+        ("all", 1, ["gpu0", "gpu1", "cpu0"]),
+        ("none", 1, ["cpu0"]),
+    ],
+)
+def test_what_is_asked_for_is_what_there_is(
+    gpus: str | None, cpus: int | None, expected: list[str]
+) -> None:
+    assert names(devices(gpus, cpus)) == expected
+
+
+@pytest.mark.usefixtures("machine")
+@pytest.mark.parametrize("machine", [0], indirect=True)
+def test_without_a_gpu_there_is_a_cpu_worker_and_that_is_said(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.INFO, "launcher"):
+        assert names(devices(None, None)) == ["cpu0"]
+    assert caplog.messages == ["no GPU found: one CPU worker"]
+    with pytest.raises(NodeError, match="no worker to start"):
+        devices(None, 0)
+
+
+@pytest.mark.usefixtures("machine")
+@pytest.mark.parametrize(
+    ("gpus", "cpus", "each", "per_worker", "message"),
+    [
+        (None, None, 2, 2, "exclude each other"),
+        ("none", 1, 2, 1, "--workers-per-gpu is for workers on GPUs"),
+        (None, 1, 1, 2, "--gpus-per-worker is for workers on GPUs"),
+        ("0", None, 1, 2, "1 GPUs cannot be divided"),
+        ("none", None, 1, 1, "no worker to start"),
+    ],
+)
+def test_what_makes_no_sense_together_is_refused(
+    gpus: str | None, cpus: int | None, each: int, per_worker: int, message: str
+) -> None:
+    with pytest.raises(NodeError, match=message):
+        devices(gpus, cpus, each, per_worker)
+
+
+@pytest.mark.usefixtures("machine")
+def test_workers_are_pinned_in_the_order_of_the_driver() -> None:
+    assert devices(None, None)[1].environment == {
         "CUDA_VISIBLE_DEVICES": "1",
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
     }
 
 
-def test_without_a_driver_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail() -> None:
-        raise pynvml.NVMLError(pynvml.NVML_ERROR_LIBRARY_NOT_FOUND)
+def test_the_order_of_the_users_own_choice_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    environment(monkeypatch, CUDA_VISIBLE_DEVICES="1,0")
+    StandInNvml(2).install(monkeypatch)
+    first, second = devices(None, None)
+    assert (first.name, first.environment) == ("gpu1", {"CUDA_VISIBLE_DEVICES": "1"})
+    assert (second.name, second.environment) == ("gpu0", {"CUDA_VISIBLE_DEVICES": "0"})
 
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    monkeypatch.setattr(pynvml, "nvmlInit", fail)
-    assert gpus() == []
+
+def test_several_workers_share_a_gpu() -> None:
+    found = on_gpus([Gpu("gpu0", "0"), Gpu("gpu1", "1")], 2, 1)
+    assert [(d.name, d.environment["CUDA_VISIBLE_DEVICES"]) for d in found] == [
+        ("gpu0.0", "0"),
+        ("gpu0.1", "0"),
+        ("gpu1.0", "1"),
+        ("gpu1.1", "1"),
+    ]
 
 
-@pytest.mark.parametrize(
-    ("visible", "expected"),
-    [
-        ("2,3", [("gpu2", "2"), ("gpu3", "3")]),
-        ("GPU-8932f937, MIG-5c1f", [("gpu0", "GPU-8932f937"), ("gpu1", "MIG-5c1f")]),
-        ("0,-1,1", [("gpu0", "0")]),
-        ("", []),
-    ],
-)
-def test_the_users_choice_of_gpus_is_respected(
-    driver: Callable[[int], None],
-    monkeypatch: pytest.MonkeyPatch,
-    visible: str,
-    expected: list[tuple[str, str]],
-) -> None:
-    driver(8)
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    found = [(device.name, device.environment["CUDA_VISIBLE_DEVICES"]) for device in gpus()]
-    assert found == expected
+def test_a_worker_has_several_gpus() -> None:
+    found = on_gpus([Gpu(f"gpu{n}", str(n)) for n in range(4)], 1, 2)
+    assert [(d.name, d.environment["CUDA_VISIBLE_DEVICES"]) for d in found] == [
+        ("gpu0-1", "0,1"),
+        ("gpu2-3", "2,3"),
+    ]
+    assert [gpu.name for gpu in found[0].gpus] == ["gpu0", "gpu1"]
+
+
+def test_slices_are_not_put_together() -> None:
+    with pytest.raises(NodeError, match="one slice"):
+        on_gpus([Gpu("mig0.0", "MIG-1"), Gpu("mig0.1", "MIG-2")], 1, 2)
 
 
 def test_cpu_workers_share_the_cores_and_see_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in THREADS:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
-    assert [device.name for device in cpus(3)] == ["cpu0", "cpu1", "cpu2"]
-    environment = cpus(3)[0].environment
+    assert names(on_cpus(3)) == ["cpu0", "cpu1", "cpu2"]
+    environment = on_cpus(3)[0].environment
     assert environment["CUDA_VISIBLE_DEVICES"] == ""
     assert {environment[name] for name in THREADS} == {"2"}
-    assert cpus(16)[0].environment["OMP_NUM_THREADS"] == "1"
+    assert on_cpus(16)[0].environment["OMP_NUM_THREADS"] == "1"
 
 
 def test_the_users_number_of_threads_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "5")
-    [device] = cpus(1)
-    assert isinstance(device, Device)
+    [device] = on_cpus(1)
     assert "OMP_NUM_THREADS" not in device.environment

@@ -31,6 +31,35 @@ def test_a_bracket_begins_at_its_own_level() -> None:
     assert ladder.target(1, 1) == 16
 
 
+@pytest.mark.parametrize(
+    ("max_t", "tops", "levels"),
+    [
+        (9, [27], (1, 3, 9, 27)),
+        (9, [10], (1, 3, 9, 10)),
+        (10, [100], (1, 3, 9, 10, 30, 90, 100)),
+        (9, [20, 20, 70], (1, 3, 9, 20, 60, 70)),
+        (1, [3], (1, 3)),
+    ],
+)
+def test_an_extended_ladder_keeps_its_levels_and_goes_on_from_the_old_top(
+    max_t: int, tops: list[int], levels: tuple[int, ...]
+) -> None:
+    ladder = Ladder(1, max_t, 3)
+    for top in tops:
+        ladder = ladder.extended(top)
+    assert (ladder.levels, ladder.max_t) == (levels, levels[-1])
+    assert Ladder(1, max_t, 3).with_levels(levels) == ladder
+
+
+def test_a_ladder_that_was_extended_is_another_one_than_that_of_its_top() -> None:
+    assert Ladder(1, 10, 3).extended(27) != Ladder(1, 27, 3)
+
+
+def test_a_ladder_does_not_shrink() -> None:
+    with pytest.raises(SpecificationError, match="max_t=8: must be at least 9"):
+        Ladder(1, 9, 3).extended(8)
+
+
 @pytest.mark.parametrize(("grace_period", "max_t", "eta"), [(0, 9, 3), (10, 9, 3), (1, 9, 1)])
 def test_a_ladder_without_steps_is_refused(grace_period: int, max_t: int, eta: int) -> None:
     with pytest.raises(SpecificationError, match=f"max_t={max_t}"):

@@ -16,7 +16,7 @@ def test_a_higher_level_comes_first() -> None:
 def test_people_read_trial_rung_target_and_config() -> None:
     config = {"lr": 0.0131578, "layers": 3, "net": {"kind": "wide"}}
     segment = QueuedSegment(17, 0, 2, 16, 1, config)
-    assert shown(segment) == "trial=17 rung=2 →16 lr=0.0132 layers=3 net.kind=wide"
+    assert shown(segment) == "trial=17 rung=2 →16 lr=0.01316 layers=3 net.kind=wide"
     again = QueuedSegment(17, 0, 2, 16, 3, {})
     assert shown(again) == "trial=17 rung=2 attempt=3 →16"
 

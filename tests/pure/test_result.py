@@ -4,13 +4,15 @@ import types
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from asha_queue.errors import AshaQueueError
 from asha_queue.result import Result, RungSummary
 from asha_queue.search.space import uniform
 from asha_queue.simulation import simulate
 from asha_queue.specification import Specification
-from tests.pure.entries import completed, failed, scheduled
+from tests.pure.entries import completed, extended, failed, retried, scheduled
 
 EXPERIMENT = Specification(
     name="sim",
@@ -138,6 +140,71 @@ def test_a_result_that_arrives_after_the_end_counts_but_waits_for_nothing() -> N
     assert result.best is not None
 
 
+def test_a_pause_is_a_state_of_the_experiment_and_never_of_a_trial() -> None:
+    result = result_of(scheduled(0), started(0), {"type": "paused"})
+    assert (result.state, result.trials[0].state) == ("paused", "running")
+    result.apply(completed(0, 0, 0.5))
+    result.apply({"type": "resumed"})
+    assert (result.state, result.trials[0].state) == ("running", "waiting")
+
+
+def test_an_extension_opens_a_finished_experiment_and_the_old_top_waits_for_promotion() -> None:
+    result = result_of(*(scheduled(trial) for trial in range(3)))
+    for rung in range(3):
+        result.apply(completed(0, rung, 0.1))
+    for entry in (completed(1, 0, 0.2), failed(2), {"type": "finished"}):
+        result.apply(entry)
+    assert [trial.state for trial in result.trials] == ["done", "stopped", "failed"]
+    result.apply(extended(max_t=9, num_samples=12))
+    assert result.state == "running"
+    assert [trial.state for trial in result.trials] == ["waiting", "waiting", "failed"]
+    assert [rung.level for rung in result.rungs] == [1, 2, 4, 8, 9]
+    assert result.resource_full == 12 * 9
+    assert result.specification.num_trials == 12
+    result.apply(scheduled(0, 3, 8))
+    result.apply(completed(0, 3, 0.05))
+    assert [rung.promoted for rung in result.rungs] == [0, 0, 1, 0, 0]
+    assert (result.trials[0].state, result.rungs[3].best) == ("waiting", 0.05)
+    result.apply({"type": "finished"})
+    assert [trial.state for trial in result.trials] == ["stopped", "stopped", "failed"]
+
+
+def test_more_trials_leave_those_at_the_top_done_and_a_paused_experiment_paused() -> None:
+    result = result_of(scheduled(0), completed(0, 2, 0.1), {"type": "paused"})
+    result.apply(extended(num_samples=11))
+    assert (result.state, result.trials[0].state) == ("paused", "done")
+
+
+def test_a_retried_failure_counts_no_longer_and_opens_a_finished_experiment() -> None:
+    result = result_of(scheduled(0), failed(0), {"type": "finished"}, retried(0))
+    assert (result.state, result.trials[0].state, result.rungs[0].results) == (
+        "running",
+        "queued",
+        0,
+    )
+    result.apply(scheduled(0, attempt=2))
+    result.apply(completed(0, 0, 0.5))
+    assert (result.trials[0].state, result.rungs[0].results) == ("waiting", 1)
+
+
+@given(
+    values=st.lists(
+        st.sampled_from([0.0, 0.5, 1, -1, "NaN", "Infinity", "-Infinity"]), max_size=20
+    ),
+    mode=st.sampled_from(["min", "max"]),
+)
+def test_the_leaders_are_those_that_looking_at_all_results_finds(
+    values: list[Any], mode: str
+) -> None:
+    result = Result(Specification.from_json(EXPERIMENT.to_json() | {"mode": mode}))
+    for number, value in enumerate(values):
+        trial = (number * 7) % 20  # results do not come in the order of the trials
+        result.apply(scheduled(trial, config={"x": trial}))
+        result.apply(completed(trial, 0, value))
+    # The same, found by name: another path, which goes through all trials.
+    assert result.get_best_config() == result.get_best_config("loss", mode)
+
+
 def test_the_best_is_that_of_the_highest_rung_and_the_best_seen_that_of_any_resource() -> None:
     checkpoint = {"path": "p", "resource": 2}
     result = result_of(
@@ -215,8 +282,16 @@ def test_rungs_are_summed_up() -> None:
     ]
 
 
+def test_what_a_journal_cannot_say_of_an_extension_or_a_retry_is_skipped() -> None:
+    result = result_of(
+        scheduled(0), completed(0), {"type": "extended"}, extended(max_t=1), retried(0)
+    )
+    assert (result.specification, result.trials[0].state) == (EXPERIMENT, "waiting")
+    assert result.rungs[0].results == 1
+
+
 def test_unknown_entries_are_skipped_and_entries_of_unknown_trials_taken() -> None:
-    result = result_of({"type": "paused"}, {"type": "warning", "trial": 0, "rung": 0}, started(2))
+    result = result_of({"type": "forked"}, {"type": "warning", "trial": 0, "rung": 0}, started(2))
     assert [trial.state for trial in result.trials] == ["queued", "queued", "running"]
 
 

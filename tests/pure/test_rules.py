@@ -8,6 +8,7 @@ from asha_queue.search.rules import check
 from asha_queue.search.space import uniform
 from asha_queue.simulation import simulate
 from asha_queue.specification import Specification
+from tests.pure.entries import extended, failed, retried, scheduled
 
 Journal = list[dict[str, Any]]
 
@@ -224,8 +225,73 @@ def forget_a_field(journal: Journal) -> str:
     return "is malformed: KeyError('metrics')"
 
 
+def schedule_while_paused(journal: Journal) -> str:
+    journal.insert(1, {"type": "paused", "id": "1-1"})
+    return "trial 0, rung 0: scheduled while the experiment is paused"
+
+
+def finish_while_paused(journal: Journal) -> str:
+    journal.insert(-1, {"type": "paused", "id": "1-1"})
+    return "finished while it was paused"
+
+
+def pause_after_the_end(journal: Journal) -> str:
+    journal.append({"type": "paused", "id": "1-1"})
+    return "entry 1-1: paused, but it was finished before"
+
+
+def resume_unpaused(journal: Journal) -> str:
+    journal.insert(1, {"type": "resumed", "id": "1-1"})
+    return "entry 1-1: resumed, but it was not paused"
+
+
+def shrink_the_trials(journal: Journal) -> str:
+    journal.insert(1, {"id": "1-1", **extended(num_samples=11)})
+    return "entry 1-1: extended from 12 to 11 trials"
+
+
+def shrink_the_ladder(journal: Journal) -> str:
+    journal.insert(1, {"id": "1-1", **extended(max_t=3)})
+    return "entry 1-1: extended: max_t=3: must be at least 9"
+
+
+def extend_the_cancelled(journal: Journal) -> str:
+    journal[-1]["type"] = "cancelled"
+    journal.append({"id": "1-1", **extended(num_samples=13)})
+    return "entry 1-1: extended, but it was cancelled before"
+
+
+def finish_without_the_trials_that_were_added(journal: Journal) -> str:
+    journal.insert(1, {"id": "1-1", **extended(num_samples=13)})
+    return "finished with 12 of 13 trials"
+
+
+def finish_without_the_promotions_to_the_new_top(journal: Journal) -> str:
+    fourth = [e for e in journal if e["type"] == "completed" and e["rung"] == 1][:3]
+    assert len(fourth) == 3
+    journal.insert(1, {"id": "1-1", **extended(max_t=10, num_samples=12)})
+    for entry in fourth:
+        journal[-1:-1] = [
+            {**e, "rung": 2, "target": 9} if e["type"] == "scheduled" else {**e, "rung": 2}
+            for e in journal
+            if (e.get("trial"), e.get("rung")) == (entry["trial"], 1)
+        ]
+    return "promotable, rung 2"
+
+
+def retry_what_has_not_failed(journal: Journal) -> str:
+    journal.insert(-1, {"id": "1-1", **retried(4)})
+    return "entry 1-1: trial 4, rung 0: retried, but it has not failed for good"
+
+
+def work_after_the_cancellation(journal: Journal) -> str:
+    place = index(journal, "completed", trial=4)
+    journal.insert(place, {"type": "cancelled", "id": "1-1"})
+    return "trial 4, rung 0: completed, but attempt 1 of it is not open"
+
+
 def write_an_unknown_type(journal: Journal) -> str:
-    journal.insert(5, {"type": "extended", "id": "1-1"})
+    journal.insert(5, {"type": "forked", "id": "1-1"})
     return "the search refuses the journal: entry 1-1: this version does not know entries of type"
 
 
@@ -260,6 +326,17 @@ def write_an_unknown_type(journal: Journal) -> str:
         end_twice,
         submit_twice,
         forget_a_field,
+        schedule_while_paused,
+        finish_while_paused,
+        pause_after_the_end,
+        resume_unpaused,
+        shrink_the_trials,
+        shrink_the_ladder,
+        extend_the_cancelled,
+        finish_without_the_trials_that_were_added,
+        finish_without_the_promotions_to_the_new_top,
+        retry_what_has_not_failed,
+        work_after_the_cancellation,
         write_an_unknown_type,
     ],
 )
@@ -296,3 +373,45 @@ def test_a_trial_that_died_too_often_fails_without_a_start() -> None:
 def test_a_cancelled_experiment_may_end_with_open_segments() -> None:
     journal = CORRECT[: index(CORRECT, "started", trial=4)]
     assert check([*journal, {"type": "cancelled", "id": "9-9", "by": "x", "reason": "y"}]) == []
+
+
+def attempt(trial: int, rung: int, number: int, target: int, **end: Any) -> Journal:
+    """An attempt from `scheduled` to its end, which is "completed" unless `end` says otherwise."""
+    token = 10**9 + 100 * rung + number
+    common = {"trial": trial, "rung": rung, "attempt": number, "token": token, "worker": "w"}
+    return [
+        scheduled(trial, rung, target, attempt=number),
+        {"type": "started", **common, "start": 0},
+        {"type": "completed", "metrics": {"loss": trial}, **end, **common},
+    ]
+
+
+def test_a_finished_experiment_may_be_extended_and_its_old_top_is_promoted_from() -> None:
+    top = [e["trial"] for e in CORRECT if e["type"] == "completed" and e["rung"] == 2]
+    assert len(top) < 3
+    journal = [*CORRECT, {"id": "1-1", **extended(max_t=30)}]
+    assert check(journal) == []
+    end = {"type": "finished", "id": "1-9", "by": "me", "reason": ""}
+    assert check([*journal, end]) == []  # fewer than three results: nothing is promotable
+    assert check([*journal, *attempt(top[0], 3, 1, 27), end]) != []
+
+
+def test_a_pause_is_no_violation_and_what_runs_ends_within_it() -> None:
+    journal = copy.deepcopy(CORRECT)
+    place = index(journal, "completed", trial=4)
+    following = next(i for i in range(place, len(journal)) if journal[i]["type"] == "scheduled")
+    pause = {"type": "paused", "id": "1-1", "now": True}
+    journal[following:following] = [{"type": "resumed", "id": "1-3"}]
+    journal[place:place] = [pause, {**pause, "id": "1-2"}]
+    assert check(journal) == []
+
+
+def test_a_failure_that_was_retried_is_no_result_and_its_trial_may_complete() -> None:
+    journal = copy.deepcopy(CORRECT[:1])
+    end = {"type": "finished", "id": "1-9", "by": "me", "reason": ""}
+    bad = {key: value for key, value in failed(0).items() if key not in ("trial", "rung")}
+    journal[0]["experiment"] |= {"num_samples": 1}
+    journal += [*attempt(0, 0, 1, 1, **bad), end, retried(0), *attempt(0, 0, 2, 1), end]
+    assert check(journal) == []
+    del journal[5]
+    assert check(journal) != []

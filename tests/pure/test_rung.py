@@ -70,6 +70,27 @@ def test_a_diverged_result_counts_but_is_never_promoted(mode: str, value: float)
     assert rung.promotable(4) == [4]
 
 
+def test_a_result_taken_back_may_cost_a_candidate_its_place_but_no_promotion() -> None:
+    rung = rung_of(0.1, 0.2, math.nan, math.nan, eta=2)
+    assert rung.promotable(4) == [0, 1]
+    rung.promote(1)
+    rung.withdraw(3)
+    assert rung.promotable(4) == [0]
+    assert rung.snapshot()["promoted"] == [1]
+    with pytest.raises(JournalError, match="promoted before"):
+        rung.promote(1)
+    rung.add(3, 0.3)
+    assert rung.explain(3).rank == 3
+
+
+def test_a_result_taken_back_from_among_the_candidates_makes_room_for_another() -> None:
+    rung = rung_of(math.nan, math.nan, math.nan, eta=2)
+    rung.withdraw(0)
+    assert rung.explain(1).cut == 1
+    rung.withdraw(2)
+    assert rung.explain(1).cut == 0
+
+
 def test_an_infinity_of_the_right_side_is_the_best_of_all() -> None:
     assert rung_of(5.0, -math.inf, 3.0, mode="min").promotable(1) == [1]
 
@@ -106,16 +127,23 @@ def test_without_candidates_there_is_no_value_to_beat() -> None:
     eta=st.integers(2, 5),
     mode=st.sampled_from(["min", "max"]),
     promote=st.lists(st.booleans(), min_size=60, max_size=60),
+    withdraw=st.lists(st.integers(0, 9), min_size=60, max_size=60),
 )
 @settings(max_examples=150, deadline=None)
 def test_a_rung_promotes_what_sorting_all_its_results_would(
-    values: list[float], eta: int, mode: str, promote: list[bool]
+    values: list[float], eta: int, mode: str, promote: list[bool], withdraw: list[int]
 ) -> None:
     rung, keys, promoted = Rung(eta, mode), [], set()
     for trial, value in enumerate(values):
         rung.add(trial, value)
         loss = value if mode == "min" else -value
         keys.append((math.inf if math.isnan(loss) else loss, trial))
+        last = [key for key in keys if key[0] == math.inf]
+        if last and withdraw[trial] < 3:
+            taken = last[withdraw[trial] % len(last)]
+            keys.remove(taken)
+            rung.withdraw(taken[1])
+        assert len(rung) == len(keys)
         candidates = sorted(keys)[: len(keys) // eta]
         due = [t for loss, t in candidates if t not in promoted and loss < math.inf]
         assert rung.promotable(len(values)) == due

@@ -57,6 +57,9 @@ def test_fields_that_are_not_given_have_their_defaults() -> None:
         "num_samples": 64,
         "seed": None,
         "retries": 1,
+        "weight": 1.0,
+        "max_concurrent": None,
+        "queue": "asha",
         "storage": "asha-runs",
         "digest": "",
     }
@@ -96,6 +99,10 @@ def test_a_specification_knows_its_ladder_its_space_and_its_number_of_trials() -
         ({"metric": ""}, "metric='': must be the name of the reported number"),
         ({"seed": -1}, "seed=-1: must be a whole number of at least 0, or None for any"),
         ({"retries": -1}, "retries=-1: must be a whole number of at least 0"),
+        ({"weight": 0}, "weight=0: must be a number above 0: its share of the workers"),
+        ({"weight": float("inf")}, "weight=inf: must be a number above 0"),
+        ({"max_concurrent": 0}, "max_concurrent=0: must be a whole number of at least 1, or None"),
+        ({"queue": "two words"}, "queue='two words': must be 1 to 64 letters, digits, '_' or '-'"),
         ({"storage": 3}, "storage=3: must be a text: the folder"),
         ({"train": "digits.py"}, "train='digits.py': must be a function at the top of a file, or"),
         ({"train": "digits:train"}, "train='digits:train': must be a function at the top"),
@@ -188,6 +195,13 @@ def test_a_seed_is_drawn_once() -> None:
     made = specification().seeded()
     assert made.seeded().drawn_seed == made.drawn_seed == made.seed
     assert specification(seed=0).seeded().drawn_seed == 0
+
+
+def test_an_extended_specification_counts_its_trials_by_the_new_values() -> None:
+    made = specification(space={"a": grid_search([1, 2, 3])}, num_samples=5)
+    extended = made.extended({"num_samples": 7, "max_t": 100})
+    assert (extended.num_trials, extended.max_t) == (21, 100)
+    assert made.differences(extended) == ["max_t: 64 -> 100", "num_samples: 5 -> 7"]
 
 
 def test_differences_are_said_in_sentences() -> None:

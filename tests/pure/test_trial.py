@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asha_queue.checkpoints import Checkpoints, Draft
-from asha_queue.errors import ReportError
+from asha_queue.errors import ReportError, TrialStopped
 from asha_queue.training.curve import Curve
 from asha_queue.training.progress import Progress
-from asha_queue.training.trial import Superseded, Trial
+from asha_queue.training.trial import Trial
 
 
 class Segment:
@@ -25,13 +25,17 @@ class Segment:
     def __init__(self, folder: Path, start: int, target: int) -> None:
         self.progress = Progress(start, target, "score")
         self.drain = False
-        self.superseded = False
+        self.void = False
         self.shown: list[tuple[int, dict[str, float]]] = []
         self.records: list[dict[str, Any]] = []
         self._checkpoints = Checkpoints(folder, "test", "u1")
 
     def draining(self) -> bool:
         return self.drain
+
+    def go_on(self) -> None:
+        if self.void:
+            raise TrialStopped
 
     def live(self, step: int, metrics: dict[str, float]) -> None:
         self.shown.append((step, metrics))
@@ -42,8 +46,7 @@ class Segment:
             yield draft
 
     def written(self, record: dict[str, Any]) -> None:
-        if self.superseded:
-            raise Superseded
+        self.go_on()
         self.records.append(record)
 
 
@@ -242,12 +245,30 @@ def test_saving_before_reporting_is_refused(begin: Start, step: int | None) -> N
         pytest.fail("not reached")
 
 
-def test_saving_for_another_worker_s_segment_ends_this_one(begin: Start) -> None:
+def test_saving_a_segment_that_became_void_meanwhile_ends_it(begin: Start) -> None:
     trial, segment = begin()
-    segment.superseded = True
     trial.report(score=1.0)
-    with pytest.raises(Superseded), trial.save():
-        pass
+    with pytest.raises(TrialStopped), trial.save():
+        segment.void = True
+    assert segment.records == []
+
+
+def test_a_void_segment_is_stopped_wherever_the_program_asks(begin: Start) -> None:
+    trial, segment = begin(0, 4)
+    trial.report(1, score=1.0)
+    segment.void = True
+    with pytest.raises(TrialStopped):
+        trial.report(2, score=1.0)
+    with pytest.raises(TrialStopped), trial.save():
+        pytest.fail("not reached")
+    with pytest.raises(TrialStopped):
+        next(trial.steps())
+    assert [step for step, _ in segment.shown] == [1]
+
+
+def test_what_catches_exceptions_does_not_catch_a_stop() -> None:
+    assert issubclass(TrialStopped, BaseException)
+    assert not issubclass(TrialStopped, Exception)
 
 
 def test_the_program_may_change_its_config_without_harm(begin: Start) -> None:

@@ -97,6 +97,7 @@ class Mirror:
         assert self.server.records(uid) == self.memory.records(uid)
         for method in ("describe", "running", "refusals"):
             self(method, uid)
+        self("drained")
         server, memory = ({s.trial: s for s in side.store.due(uid)} for side, _ in self.sides)
         assert server == memory
 

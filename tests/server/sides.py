@@ -77,7 +77,8 @@ class ServerSide:
             for key in self._records(uid):
                 if client.hexists(key, "avoid_until"):
                     client.hincrby(key, "avoid_until", -microseconds)
-        self._shift_scores(keys.SEEN, microseconds)
+        for alive in (keys.SEEN, keys.COORDINATORS_SEEN):
+            self._shift_scores(alive, microseconds)
 
     def _shift_scores(self, key: str, microseconds: int) -> None:
         for member in self._client.zrange(key, 0, -1):
@@ -92,6 +93,10 @@ class ServerSide:
 
     def age_format(self, uid: str) -> None:
         self._client.hset(keys.experiment(uid), "v", FORMAT + 1)
+
+    def forget(self, uid: str, *fields: str) -> None:
+        """Makes the experiment look written by an older version, which did not have these."""
+        self._client.hdel(keys.experiment(uid), *fields)
 
     def records(self, uid: str) -> dict[int, dict[str, Any]]:
         found = {}

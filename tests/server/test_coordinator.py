@@ -6,9 +6,11 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from asha_queue.coordinator.loop import Coordinator
-from asha_queue.coordinator.slots import divide, lead
+from asha_queue.coordinator.slots import Want, divide, lead
 from asha_queue.errors import ProgramError
 from asha_queue.search.rules import check
 from asha_queue.search.space import uniform
@@ -32,6 +34,9 @@ SPECIFICATION = Specification(
 )
 
 
+INFO = {"queues": ["asha"]}
+
+
 class Queue:
     """Stands in for broker and publisher: messages in order of priority, then of arrival."""
 
@@ -39,7 +44,8 @@ class Queue:
         self.messages: list[tuple[int, int, QueuedSegment]] = []
         self._count = 0
 
-    def publish(self, uid: str, segments: Sequence[QueuedSegment]) -> None:
+    def publish(self, uid: str, segments: Sequence[QueuedSegment], queue: str) -> None:
+        assert queue == "asha"
         for segment in segments:
             self._count += 1
             self.messages.append((-segment.rung, self._count, segment))
@@ -92,7 +98,7 @@ def drive(
     coordinator = Coordinator(store, queue, uid)
     names = [f"cpu{i}@test" for i in range(workers)]
     for name in names:
-        store.beat(name, {})
+        store.beat(name, INFO)
     rng = random.Random(workers)
     for _ in range(5000):
         coordinator.step()
@@ -132,7 +138,7 @@ def test_a_coordinator_replaced_after_every_step_decides_as_one_that_lives(store
         old.leadership.resign()
         return Coordinator(store, queue, uid)
 
-    store.beat("cpu0@test", {})
+    store.beat("cpu0@test", INFO)
     coordinator = Coordinator(store, queue, uid)
     for _ in range(5000):
         coordinator.step()
@@ -159,7 +165,7 @@ def test_several_workers_end_the_search_with_every_rule_kept(store: Store) -> No
 
 def test_a_second_coordinator_follows_and_decides_nothing(store: Store) -> None:
     uid = submitted(store)
-    store.beat("cpu0@test", {})
+    store.beat("cpu0@test", INFO)
     first, second = Coordinator(store, Queue(), uid), Coordinator(store, Queue(), uid)
     first.step()
     second.step()
@@ -176,7 +182,7 @@ def test_a_second_coordinator_follows_and_decides_nothing(store: Store) -> None:
 
 def test_a_lost_message_is_published_again(store: Store) -> None:
     uid = submitted(store)
-    store.beat("cpu0@test", {})
+    store.beat("cpu0@test", INFO)
     lost, queue = Queue(), Queue()
     first = Coordinator(store, lost, uid)
     first.step()
@@ -195,7 +201,7 @@ def test_a_lost_message_is_published_again(store: Store) -> None:
 
 def test_a_program_that_every_worker_refuses_ends_in_one_message(store: Store) -> None:
     uid = submitted(store)
-    store.beat("cpu0@test", {})
+    store.beat("cpu0@test", INFO)
     coordinator = Coordinator(store, Queue(), uid)
     coordinator.step()
     coordinator.step()
@@ -206,14 +212,40 @@ def test_a_program_that_every_worker_refuses_ends_in_one_message(store: Store) -
             coordinator.step()
 
 
-def test_slots_are_divided_evenly_and_what_one_leaves_goes_to_the_others() -> None:
-    assert divide(10, {"a": 100, "b": 100}) == {"a": 5, "b": 5}
-    assert divide(10, {"a": 2, "b": 100}) == {"a": 2, "b": 8}
-    assert divide(10, {"a": 0, "b": 3}) == {"a": 0, "b": 3}
-    assert divide(1, {"a": 9, "b": 9}) == {"a": 1, "b": 0}
-    assert divide(7, {"a": 9, "b": 9, "c": 9}) == {"a": 3, "b": 2, "c": 2}
-    assert divide(0, {"a": 9}) == {"a": 0}
-    assert divide(5, {}) == {}
+@pytest.mark.parametrize(
+    ("workers", "claims", "shares"),
+    [
+        (10, [("a", 100, 1), ("b", 100, 1)], [5, 5]),
+        (10, [("a", 2, 1), ("b", 100, 1)], [2, 8]),
+        (10, [("a", 0, 1), ("b", 3, 1)], [0, 3]),
+        (1, [("a", 9, 1), ("b", 9, 1)], [1, 0]),
+        (7, [("a", 9, 1), ("b", 9, 1), ("c", 9, 1)], [3, 2, 2]),
+        (8, [("a", 9, 1), ("b", 9, 1), ("c", 9, 2)], [2, 2, 4]),
+        (4, [("a", 9, 1), ("b", 1, 5), ("c", 9, 2)], [1, 1, 2]),
+        (0, [("a", 9, 1)], [0]),
+        (5, [], []),
+    ],
+)
+def test_slots_are_divided_by_weight_and_what_one_leaves_goes_to_the_others(
+    workers: int, claims: list[tuple[str, int, float]], shares: list[int]
+) -> None:
+    assert list(divide(workers, [Want(*claim) for claim in claims]).values()) == shares
+
+
+@given(
+    workers=st.integers(0, 1000),
+    claims=st.lists(st.tuples(st.integers(0, 300), st.floats(0.01, 100)), max_size=8),
+)
+def test_no_slot_is_wasted_and_each_share_is_within_one_of_its_weight(
+    workers: int, claims: list[tuple[int, float]]
+) -> None:
+    wants = [Want(str(i), want, weight) for i, (want, weight) in enumerate(claims)]
+    slots = divide(workers, wants)
+    assert sum(slots.values()) == min(workers, sum(want.wants for want in wants))
+    hungry = [want for want in wants if slots[want.uid] < want.wants]
+    for one in hungry:
+        for other in wants:
+            assert (slots[one.uid] + 1) / one.weight >= (slots[other.uid] - 1) / other.weight - 1e-9
 
 
 def test_one_slot_has_no_lead_so_that_runs_are_repeatable() -> None:

@@ -86,9 +86,10 @@ def test_a_bug_in_the_caller_is_not_a_server_that_is_unavailable(store: Store) -
 def test_wait_ends_when_an_entry_comes_and_at_its_time_limit(store: Store) -> None:
     seen = store.describe(UID).last
     before = time.monotonic()
-    store.wait(UID, seen, 0.05)
-    assert 0.04 < time.monotonic() - before < 5
-    waiting = threading.Thread(target=store.wait, args=(UID, seen, 9.0))
+    store.wait({UID: seen, "other": ""}, 0.05)
+    store.wait({}, 0.05)
+    assert 0.08 < time.monotonic() - before < 5
+    waiting = threading.Thread(target=store.wait, args=({"other": "0-0", UID: seen}, 9.0))
     before = time.monotonic()
     waiting.start()
     assert store.schedule(UID, seen, "r", [ScheduledSegment(0, 0, 0, 1, {})]) == "ok"

@@ -635,6 +635,17 @@ def test_a_dead_worker_releases_what_it_held_in_all_experiments(store: Store) ->
     assert [segment.worker for segment in store.running(UID)] == ["b"]
 
 
+def test_what_a_dead_worker_may_have_taken_and_never_claimed_is_due_again(store: Store) -> None:
+    schedule(store, new(0), new(1), new(2))
+    run(store, 2, worker="b")
+    store.published(UID, [(0, 0, 1), (1, 0, 1)])
+    assert store.due(UID) == []
+    for _ in range(2):
+        assert store.release_worker("a", "killed") == []
+        assert [segment.trial for segment in store.due(UID)] == [0, 1]
+    assert [segment.trial for segment in store.running(UID)] == [2]
+
+
 def test_a_refused_segment_goes_to_another_node_soon(side: Side, store: Store) -> None:
     schedule(store, new(0))
     store.published(UID, [(0, 0, 1)])

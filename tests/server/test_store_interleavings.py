@@ -1,4 +1,5 @@
-"""Random interleavings of coordinators, workers and keepers that crash, freeze and repeat.
+"""Random interleavings of coordinators, workers and keepers that crash, freeze and repeat, and of
+people who pause, extend, retry and cancel in between.
 
 Each step is played against the server and its memory twin; answers and states must be equal after
 each one. What must hold of every journal is checked at the end of every run, after honest parties
@@ -48,6 +49,10 @@ SPECIFICATION = {
 }
 LONG = "ASHA_QUEUE_EXAMPLES" in os.environ
 EXAMPLES = int(os.environ.get("ASHA_QUEUE_EXAMPLES", "70"))
+
+
+#: What a person may order; what holds everything up is undone more often than done.
+ORDERS = ["pause", "pause now", *["resume"] * 4, "extend", "extend", *["retry"] * 3, "cancel"]
 
 
 #: What honest parties choose when they may, call by call.
@@ -227,12 +232,17 @@ class Interleavings(RuleBasedStateMachine):
         if fold:
             coordinator.fold(self.call, 1000)
         segments = coordinator.segments(slots)
-        if not segments or coordinator.last == Id(0):
+        if coordinator.last == Id(0):
             return
         present = Coordinator()
         present.fold(self.call, 1000)
         request = next(self.fresh)
-        answer = self.ask(doubled, "schedule", UID, coordinator.last, request, segments)
+        if segments:
+            answer = self.ask(doubled, "schedule", UID, coordinator.last, request, segments)
+        elif coordinator.asha.finished and coordinator.asha.snapshot()["state"] == "open":
+            answer = self.ask(doubled, "finish", UID, coordinator.last, request, "me", "done")
+        else:
+            return
         if answer == "ok":
             assert coordinator.asha.snapshot() == present.asha.snapshot(), "decided on a stale fold"
 
@@ -258,6 +268,54 @@ class Interleavings(RuleBasedStateMachine):
     @rule()
     def a_tick_reaps(self) -> None:
         self.call("reap", UID)
+
+    # -- people --------------------------------------------------------------------------------
+
+    @rule(
+        order=st.sampled_from(ORDERS),
+        doubled=st.booleans(),
+        trials=st.none() | st.lists(st.integers(0, 7), max_size=3),
+        more=st.tuples(st.integers(0, 3), st.integers(0, 4)),
+        earnest=st.integers(0, 3),
+    )
+    def a_person_gives_an_order(
+        self,
+        order: str,
+        doubled: bool,
+        trials: list[int] | None,
+        more: tuple[int, int],
+        earnest: int,
+    ) -> None:
+        request, by = (UID, next(self.fresh)), ("me", "because")
+        if order == "cancel" and earnest == 3:  # else most runs would come to nothing
+            self.ask(doubled, "cancel", *request, *by)
+        elif order.startswith("pause"):
+            self.ask(doubled, "pause", *request, *by, order == "pause now")
+        elif order == "resume":
+            self.ask(doubled, "resume", *request, *by)
+        elif order == "retry":
+            self.ask(doubled, "retry", *request, "me", trials)
+        elif order == "extend":
+            self.ask(doubled, "extend", *request, *by, self.raised(*more))
+        for hand in self.hands[-4:]:  # their keepers hear of it soon
+            self.call("renew", UID, hand.trial, hand.token)
+
+    def raised(self, samples: int, top: int) -> dict[str, int]:
+        """Values to extend to, somewhat above those of the beginning; 0 leaves one as it is."""
+        extended = self.call("describe", UID)["extended"]
+        changed = {"num_samples": TRIALS + samples, "max_t": LADDER.max_t + 2 * top}
+        return {
+            name: max(value, extended.get(name, 0))
+            for name, value, more in zip(changed, changed.values(), (samples, top), strict=True)
+            if more
+        }
+
+    @rule(worker=st.sampled_from(["a", "b"]), drains=st.booleans())
+    def a_worker_is_to_be_drained_or_not(self, worker: str, drains: bool) -> None:
+        if drains:
+            self.call("drain", [worker], "me")
+        else:
+            self.call("undrain", worker)
 
     # -- workers -------------------------------------------------------------------------------
 
@@ -318,6 +376,21 @@ class Interleavings(RuleBasedStateMachine):
     def a_hand_fails(self, back: int, doubled: bool) -> None:
         hand = latest(self.training, back)
         self.ask(doubled, "fail", UID, hand.trial, hand.token, "Traceback …", hand.step)
+
+    @precondition(lambda self: self.messages)
+    @rule(back=st.integers(0, 5))
+    def a_trial_fails_until_it_has_failed_for_good(self, back: int) -> None:
+        trial, rung, attempt = self.messages[-1 - back % len(self.messages)]
+        while attempt < 9:
+            hands = len(self.hands)
+            self.claim((trial, rung, attempt), "honest", False)
+            if len(self.hands) == hands:
+                return
+            hand = self.hands[-1]
+            hand.started = hand.ended = True
+            self.ask(False, "start", UID, trial, hand.token, hand.step, [])
+            self.ask(True, "fail", UID, trial, hand.token, "Traceback …", hand.step)
+            attempt += 1
 
     @precondition(lambda self: self.hands)
     @rule(back=st.integers(0, 4))
@@ -381,6 +454,7 @@ class Interleavings(RuleBasedStateMachine):
         try:
             if sys.exc_info()[0] is None:  # else a step has failed: its error is the one to see
                 self.bring_to_its_end()
+                self.give_it_an_afterlife()
                 entries = self.journal()
                 check_journal(entries)
                 assert rules.check(self.call.server.store.read(UID, "", 100_000).entries) == []
@@ -390,14 +464,29 @@ class Interleavings(RuleBasedStateMachine):
             self.call.server.wipe()
             self.call.server.close()
 
+    def give_it_an_afterlife(self) -> None:
+        """What is finished goes on after a retry or an extension, and finishes again."""
+        request, by = (UID, next(self.fresh)), ("me", "once more")
+        if len(self.hands) % 2:
+            self.ask(True, "retry", *request, "me", None)
+        else:
+            extended = self.call("describe", UID)["extended"]
+            top = extended.get("max_t", LADDER.max_t) * 2
+            self.ask(True, "extend", *request, *by, {"num_samples": TRIALS + 4, "max_t": top})
+        self.bring_to_its_end()
+
     def bring_to_its_end(self) -> None:
-        """One honest coordinator and worker: the experiment finishes, whatever went before."""
+        """One honest coordinator and worker: the experiment finishes, whatever went before, unless
+        it was cancelled."""
+        self.call("resume", UID, next(self.fresh), "me", "to the end")
         for running in self.call("running", UID):
             self.call.expire(UID, running["trial"])
         self.call("reap", UID)
         for _ in range(100):
             coordinator = Coordinator()
             coordinator.fold(self.call, 100_000)
+            if self.call("describe", UID)["state"] != "open":
+                return
             if coordinator.asha.finished:
                 request = next(self.fresh)
                 answer = self.call("finish", UID, coordinator.last, request, "me", "nothing left")
@@ -424,6 +513,7 @@ def check_journal(entries: list[Json]) -> None:
     started: dict[Token, tuple[int, int]] = {}
     results: dict[int, list[tuple[float, int]]] = defaultdict(list)
     promoted: set[tuple[int, int]] = set()
+    paused, top = False, LADDER.max_t
     for entry in entries:
         kind, segment = entry["type"], (entry.get("trial", -1), entry.get("rung", -1))
         trial, rung = segment
@@ -431,6 +521,8 @@ def check_journal(entries: list[Json]) -> None:
             attempts[segment] += 1
             assert entry["attempt"] == attempts[segment], "attempts are numbered from 1"
             assert segment not in open_attempts, "a trial has one open attempt"
+            assert entry["attempt"] > 1 or not paused, "a pause starts nothing"
+            assert entry["target"] <= top, "the ladder was not extended so far"
             open_attempts.add(segment)
             if entry["attempt"] == 1 and rung > 0:
                 below = sorted(results[rung - 1])
@@ -440,7 +532,7 @@ def check_journal(entries: list[Json]) -> None:
                 promoted.add((trial, rung))
         elif kind == "started":
             assert entry["token"] not in started, "started once per token"
-            assert entry["start"] < LADDER.target(0, rung)
+            assert entry["start"] < top
             started[entry["token"]] = segment
         elif kind in ("completed", "failed", "lost", "suspended"):
             assert segment in open_attempts, "an end belongs to an open attempt"
@@ -452,8 +544,20 @@ def check_journal(entries: list[Json]) -> None:
             results[rung].append((float("inf") if loss == "NaN" else loss, trial))
         if kind == "failed" and entry["final"]:
             results[rung].append((float("inf"), trial))
-    assert not open_attempts, "a finished experiment has nothing open"
-    assert entries[-1]["type"] == "finished"
+        if kind == "retried":
+            assert (float("inf"), trial) in results[rung], "retried without having failed"
+            results[rung].remove((float("inf"), trial))
+        elif kind in ("paused", "resumed"):
+            paused = kind == "paused"
+        elif kind == "extended":
+            top = max(top, entry["changed"].get("max_t", 0))
+        elif kind == "cancelled":
+            assert entry is entries[-1], "nothing happens after a cancellation"
+            open_attempts.clear()
+        elif kind == "finished":
+            assert not open_attempts, "a finished experiment has nothing open"
+            assert not paused, "a paused experiment does not finish"
+    assert entries[-1]["type"] in ("finished", "cancelled")
 
 
 @pytest.mark.timeout(3600)

@@ -1,6 +1,6 @@
 """Experiments, their journals and their decisions, in memory."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from asha_queue import settings
 from asha_queue.errors import NewerFormat, ProtocolError
@@ -61,6 +61,7 @@ class Experiments(Fleet):
             leader=found.leader if found.leader_until > self.clock() else "",
             term=found.term,
             stale=found.stale,
+            extended=dict(found.extended),
         )
 
     def delete(self, uid: str) -> None:
@@ -90,7 +91,7 @@ class Experiments(Fleet):
         after = entries[place + 1 : place + 1 + count]
         return Read(clean({"entries": after})["entries"], gone=False)
 
-    def wait(self, uid: str, seen: str, seconds: float) -> None:
+    def wait(self, seen: Mapping[str, str], seconds: float) -> None:
         """Returns at once: the clock is the caller's."""
 
     def report(self, uid: str, points: list[Json]) -> None:
@@ -155,8 +156,10 @@ class Experiments(Fleet):
                     record.due = now + min(delay, settings.PUBLISH_AGAIN_MAX)
 
     def due(self, uid: str, limit: int = 1000) -> list[QueuedSegment]:
-        now = self.clock()
-        found = [record for record in self._find(uid).held("QUEUED") if record.due <= now]
+        experiment, now = self._find(uid), self.clock()
+        if experiment.state == "paused":
+            return []
+        found = [record for record in experiment.held("QUEUED") if record.due <= now]
         found.sort(key=lambda record: (record.due, str(record.trial)))
         return [
             QueuedSegment(r.trial, r.bracket, r.rung, r.target, r.attempt, clean(r.config))
@@ -180,7 +183,13 @@ class Experiments(Fleet):
 
     def claimants(self) -> list[Claimant]:
         found = [
-            Claimant(e.uid, e.wants, e.submitted_at)
+            Claimant(
+                uid=e.uid,
+                wants=e.wants,
+                submitted_at=e.submitted_at,
+                weight=float(e.specification.get("weight", 1.0)),
+                queue=e.specification.get("queue", "asha"),
+            )
             for e in self.memory.experiments.values()
             if e.state == "open" and e.leader_until > self.clock()
         ]

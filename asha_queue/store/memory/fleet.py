@@ -1,15 +1,15 @@
-"""The workers that live, in memory; and what all parts of the twin share."""
+"""The workers and coordinators that live, in memory; and what all parts of the twin share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from asha_queue import settings
 from asha_queue.errors import UnknownExperiment
-from asha_queue.store.contract import Json, Worker
+from asha_queue.store.contract import Attendant, Json, Worker
 from asha_queue.store.memory.state import Experiment, Memory, clean
 
 
 class Fleet:
-    """The methods of `Store` that take a worker."""
+    """The methods of `Store` that take a worker or a coordinator."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.clock = clock
@@ -20,14 +20,37 @@ class Fleet:
             raise UnknownExperiment(f"no experiment has the uid {uid}: it was deleted")
         return self.memory.experiments[uid]
 
-    def beat(self, worker: str, info: Json) -> None:
+    def beat(self, worker: str, info: Json) -> bool:
         self.memory.workers = {alive.name: alive for alive in self.workers()}
         self.memory.workers[worker] = Worker(worker, clean(info), self.clock())
+        return worker in self.memory.drains
 
     def leave(self, worker: str) -> None:
         self.memory.workers.pop(worker, None)
 
     def workers(self) -> list[Worker]:
-        oldest = self.clock() - settings.WORKER_TIMEOUT
-        alive = [worker for worker in self.memory.workers.values() if worker.seen_at >= oldest]
+        alive = [worker for worker in self.memory.workers.values() if self._heard(worker.seen_at)]
         return sorted(alive, key=lambda worker: worker.name)
+
+    def drain(self, workers: Sequence[str], by: str) -> None:
+        self.memory.drains |= dict.fromkeys(workers, by)
+
+    def undrain(self, worker: str) -> None:
+        self.memory.drains.pop(worker, None)
+
+    def drained(self) -> dict[str, str]:
+        return dict(self.memory.drains)
+
+    def attend(self, who: str, info: Json) -> None:
+        self.memory.coordinators = {alive.who: alive for alive in self.attendants()}
+        self.memory.coordinators[who] = Attendant(who, clean(info), self.clock())
+
+    def absent(self, who: str) -> None:
+        self.memory.coordinators.pop(who, None)
+
+    def attendants(self) -> list[Attendant]:
+        alive = [one for one in self.memory.coordinators.values() if self._heard(one.seen_at)]
+        return sorted(alive, key=lambda one: one.who)
+
+    def _heard(self, seen_at: float) -> bool:
+        return seen_at >= self.clock() - settings.WORKER_TIMEOUT

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from asha_queue import settings
 from asha_queue.errors import ProtocolError
-from asha_queue.store.contract import Claim, Failed, Json, Outcome, RunningSegment, Written
+from asha_queue.store.contract import Claim, Failed, Json, Outcome, Renewed, RunningSegment, Written
 from asha_queue.store.memory.fleet import Fleet
 from asha_queue.store.memory.state import Experiment, Record, clean, microseconds
 
@@ -89,15 +89,17 @@ class Segments(Fleet):
         experiment.refusals.pop(r.worker, None)
         return "ok"
 
-    def renew(self, uid: str, trial: int, token: int) -> Written:
+    def renew(self, uid: str, trial: int, token: int) -> Renewed:
         experiment = self.memory.experiments.get(uid)
         if experiment is None:
             return "unknown"
         r = experiment.records.get(trial)
         if r is None or r.state != "RUNNING" or r.token != token:
-            return "stale"
+            cancelled = r is not None and (r.ended_token, r.ended_how) == (token, "cancelled")
+            return "cancel" if cancelled else "stale"
         r.deadline = experiment.clock + microseconds(settings.LEASE)
-        return "ok"
+        paused_now = experiment.state == "paused" and experiment.draining
+        return "drain" if paused_now or r.worker in self.memory.drains else "ok"
 
     def checkpoint(self, uid: str, trial: int, token: int, checkpoint: Json) -> Written:
         experiment = self.memory.experiments.get(uid)
@@ -184,6 +186,8 @@ class Segments(Fleet):
                 if r.worker == worker:
                     experiment.lose(now, r, reason, "death")
                     released.append((uid, r.trial))
+            for r in experiment.held("QUEUED"):
+                r.due = min(r.due, now)
         return released
 
     def refuse(

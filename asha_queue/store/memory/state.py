@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from asha_queue import settings
 from asha_queue.errors import ProtocolError
 from asha_queue.store import journal
-from asha_queue.store.contract import Decided, Json, State, Worker
+from asha_queue.store.contract import Attendant, Decided, Json, State, Worker
 
 
 @dataclass
@@ -94,6 +94,13 @@ class Experiment:
     tick: int
     v: int = settings.FORMAT
     state: State = "open"
+    #: Whether what runs is to be drained while the experiment is paused.
+    draining: bool = False
+    #: The present num_samples and max_t, as far as they were extended.
+    extended: dict[str, int] = field(default_factory=dict)
+    #: Requests of the orders that had their effect; for `retry` with its answer.
+    orders: set[str] = field(default_factory=set)
+    retries: dict[str, list[int]] = field(default_factory=dict)
     submitted_at: float = 0.0
     last: str = ""
     request: str = ""
@@ -189,6 +196,8 @@ class Memory:
     names: dict[str, str] = field(default_factory=dict)
     experiments: dict[str, Experiment] = field(default_factory=dict)
     workers: dict[str, Worker] = field(default_factory=dict)
+    drains: dict[str, str] = field(default_factory=dict)
+    coordinators: dict[str, Attendant] = field(default_factory=dict)
 
 
 def microseconds(seconds: float) -> int:

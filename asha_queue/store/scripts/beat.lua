@@ -1,8 +1,9 @@
--- beat(workers, seen; worker, info) → 'ok'
+-- beat(alive, seen, drains; name, info) → 1 if it is to be drained, else 0
 --
--- KEYS[1]  hash of worker → what it says of itself
--- KEYS[2]  zset of workers by their last beat
--- ARGV[1]  the worker's name
+-- KEYS[1]  hash of worker, or coordinator → what it says of itself
+-- KEYS[2]  zset of them by their last beat
+-- KEYS[3]  hash of the workers to be drained; a coordinator gives none
+-- ARGV[1]  its name
 -- ARGV[2]  what it says of itself, JSON text
 --
 -- Whoever was silent for WORKER_TIMEOUT is forgotten here, so that the names of a fleet that comes
@@ -15,4 +16,4 @@ for _, silent in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', before)) do
 end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 redis.call('ZADD', KEYS[2], digits(now), ARGV[1])
-return 'ok'
+return KEYS[3] and redis.call('HEXISTS', KEYS[3], ARGV[1]) or 0

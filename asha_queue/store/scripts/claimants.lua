@@ -1,16 +1,17 @@
--- claimants(names; prefix) → {uid, wants, submitted_at} …
+-- claimants(names; prefix) → {uid, wants, submitted_at, weight, queue} …
 --
 -- KEYS[1]  hash of name → uid
 -- ARGV[1]  what comes before a uid in the key of an experiment's hash
 --
--- The open experiments whose leader's lease has not run out.
+-- The open experiments whose leader's lease has not run out. Those of the first version have neither
+-- weight nor queue: nil.
 
 local found = {}
 for _, uid in ipairs(redis.call('HVALS', KEYS[1])) do
-  local state, till, wants, since = unpack(redis.call('HMGET', ARGV[1] .. uid,
-    'state', 'leader_until', 'wants', 'submitted_at'))
+  local state, till, wants, since, weight, queue = unpack(redis.call('HMGET', ARGV[1] .. uid,
+    'state', 'leader_until', 'wants', 'submitted_at', 'weight', 'queue'))
   if state == 'open' and till and tonumber(till) > now then
-    table.insert(found, {uid, wants, since})
+    table.insert(found, {uid, wants, since, weight, queue})
   end
 end
 return found

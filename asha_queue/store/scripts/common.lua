@@ -10,6 +10,11 @@
 --   4. No user's number becomes a Lua number: configs, metrics, … travel as JSON text made by the
 --      client. cjson only sees strings. Tokens are compared as strings of digits.
 --   5. Decision-relevant entries move `last`: scheduled, completed, final failures, life cycle.
+--   6. An order to the whole experiment is kept with its answer for ever (`obey`): a repeated one
+--      must not undo what was ordered since.
+--
+-- States of the experiment: 'open', 'paused' (nothing is scheduled, due or claimed; what runs goes
+-- on), 'finished' and 'cancelled' (nothing is open). extend and retry open what is finished again.
 --
 -- States of a trial's record                  event                          to
 --   absent    no such trial                   schedule (rung 0)              QUEUED
@@ -20,7 +25,8 @@
 --                                             refuse, before its start       QUEUED (same attempt)
 --                                             final failure                  FINAL
 --   IDLE      waits in its rung               schedule (rung + 1)            QUEUED (attempt 1)
---   FINAL     failed for good                 -                              -
+--   FINAL     failed for good                 retry                          QUEUED (attempt + 1)
+--   CANCELLED was open when the experiment was cancelled (by which QUEUED and RUNNING come here)
 -- `queued` and `running` hold exactly the trials in the states of these names.
 --
 -- Every claim that is started ends in exactly one entry: completed, suspended, failed or lost (a
@@ -32,6 +38,7 @@ local at = string.format('%d.%06d', time[1], time[2])
 
 local experiment = KEYS[1]
 local queued, running = experiment .. ':queued', experiment .. ':running'
+local ENDED = {finished = true, cancelled = true}
 
 local function digits(number) return string.format('%.0f', number) end
 
@@ -53,6 +60,18 @@ local function undecidable(last, request)
   if done == request then return 'ok' end
   if state ~= 'open' then return state end
   if present ~= last then return 'stale' end
+end
+
+-- The answer to an order that is void or was obeyed before, or nil and the experiment's state.
+local function obeyed(request)
+  local state = redis.call('HGET', experiment, 'state')
+  if not state then return 'unknown' end
+  return redis.call('HGET', experiment .. ':orders', request) or nil, state
+end
+
+local function obey(request, answer)
+  redis.call('HSET', experiment .. ':orders', request, answer)
+  return answer
 end
 
 local FIELDS = {'state', 'bracket', 'rung', 'target', 'attempt', 'token', 'claim', 'worker',

@@ -2,8 +2,12 @@
 --
 -- KEYS[1]  the experiment's hash; reads `queued` and the records
 -- ARGV[1]  at most so many
+--
+-- While the experiment is paused, a message could only be refused: nothing is due.
 
-if absent() then return 'unknown' end
+local state = redis.call('HGET', experiment, 'state')
+if not state then return 'unknown' end
+if state == 'paused' then return {} end
 local segments = {}
 local trials = redis.call('ZRANGEBYSCORE', queued, '-inf', digits(now), 'LIMIT', 0, ARGV[1])
 for _, trial in ipairs(trials) do

@@ -1,5 +1,5 @@
 -- finish(experiment; last, request, members)
---     → 'ok' | 'stale' | 'finished' | 'cancelled' | 'unknown'
+--     → 'ok' | 'stale' | 'paused' | 'finished' | 'cancelled' | 'unknown'
 --
 -- KEYS[1]  the experiment's hash
 -- ARGV[1]  id of the last decision-relevant entry that the caller had folded

@@ -1,15 +1,21 @@
--- renew(experiment; trial, token) → 'ok' | 'stale' | 'unknown'
+-- renew(experiment, drains; trial, token) → 'ok' | 'drain' | 'cancel' | 'stale' | 'unknown'
 --
 -- KEYS[1]  the experiment's hash; moves the trial in `running`
+-- KEYS[2]  hash of the workers to be drained
 -- ARGV[1]  trial
 -- ARGV[2]  token of the claim
 --
 -- A stale renewal is not counted: a keeper may well ask once more after its segment has ended.
 
-local clock = redis.call('HGET', experiment, 'clock')
+local clock, state, draining =
+  unpack(redis.call('HMGET', experiment, 'clock', 'state', 'draining'))
 if not clock then return 'unknown' end
-local key = experiment .. ':trial:' .. ARGV[1]
-local state, token = unpack(redis.call('HMGET', key, 'state', 'token'))
-if state ~= 'RUNNING' or token ~= ARGV[2] then return 'stale' end
+local held, token, worker, ended, how = unpack(redis.call('HMGET',
+  experiment .. ':trial:' .. ARGV[1], 'state', 'token', 'worker', 'ended_token', 'ended_how'))
+if held ~= 'RUNNING' or token ~= ARGV[2] then
+  return ended == ARGV[2] and how == 'cancelled' and 'cancel' or 'stale'
+end
 redis.call('ZADD', running, digits(clock + LEASE), ARGV[1])
+local paused_now = state == 'paused' and draining == '1'
+if paused_now or redis.call('HEXISTS', KEYS[2], worker) == 1 then return 'drain' end
 return 'ok'

@@ -1,5 +1,5 @@
 -- schedule(experiment; last, request, (trial, bracket, rung, target, config) …)
---     → 'ok' | 'stale' | 'finished' | 'cancelled' | 'unknown'
+--     → 'ok' | 'stale' | 'paused' | 'finished' | 'cancelled' | 'unknown'
 --
 -- KEYS[1]  the experiment's hash; writes records, `queued` and the journal
 -- ARGV[1]  id of the last decision-relevant entry that the caller had folded

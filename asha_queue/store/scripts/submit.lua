@@ -1,4 +1,5 @@
--- submit(experiment, names; uid, name, specification, retries, members) → the uid that holds `name`
+-- submit(experiment, names; uid, name, specification, retries, weight, queue, members)
+--     → the uid that holds `name`
 --
 -- KEYS[1]  the experiment's hash, written once
 -- KEYS[2]  hash of name → uid
@@ -6,7 +7,9 @@
 -- ARGV[2]  name
 -- ARGV[3]  specification, JSON text
 -- ARGV[4]  failures that are retried
--- ARGV[5]  members of the `submitted` entry, JSON text without braces
+-- ARGV[5]  weight beside other experiments, as text
+-- ARGV[6]  queue whose workers serve it
+-- ARGV[7]  members of the `submitted` entry, JSON text without braces
 --
 -- A name that is taken keeps its uid and nothing is written: repeating the call is harmless.
 
@@ -17,7 +20,7 @@ if not absent() then return illegal('uid ' .. uid .. ' belongs to another name t
 
 redis.call('HSET', KEYS[2], name, uid)
 redis.call('HSET', experiment, 'v', FORMAT, 'name', name, 'specification', ARGV[3],
-  'retries', ARGV[4], 'state', 'open', 'submitted_at', at, 'trials', 0,
-  'clock', 0, 'tick', digits(now), 'term', 0, 'stale', 0)
-append('submitted', ARGV[5], true)
+  'retries', ARGV[4], 'weight', ARGV[5], 'queue', ARGV[6], 'state', 'open',
+  'submitted_at', at, 'trials', 0, 'clock', 0, 'tick', digits(now), 'term', 0, 'stale', 0)
+append('submitted', ARGV[7], true)
 return uid

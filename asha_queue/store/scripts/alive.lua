@@ -1,7 +1,7 @@
--- workers(workers, seen) → {name, info, seen_at in µs} …
+-- alive(alive, seen) → {name, info, seen_at in µs} …
 --
--- KEYS[1]  hash of worker → what it says of itself
--- KEYS[2]  zset of workers by their last beat
+-- KEYS[1]  hash of worker, or coordinator → what it says of itself
+-- KEYS[2]  zset of them by their last beat
 --
 -- Only those heard within WORKER_TIMEOUT.
 

@@ -1,0 +1,31 @@
+"""`asha-queue drain`."""
+
+import click
+
+from asha_queue.cli.common import broker_option, json_option, opened_store, print_json
+from asha_queue.errors import AshaQueueError
+from asha_queue.handle import me
+
+
+@click.command()
+@click.argument("target", metavar="WORKER|HOST")
+@broker_option
+@json_option
+def drain(target: str, broker: str | None, as_json: bool) -> None:
+    """Have a worker (gpu0@host), or all workers of a host, save, hand back and end.
+
+    Their segments go on elsewhere. They stay away until their launcher is started anew.
+    """
+    with opened_store(broker) as store:
+        alive = [worker.name for worker in store.workers()]
+        named = [n for n in alive if target in (n, n.partition("@")[2])]
+        if not named:
+            raise AshaQueueError(
+                f"no worker and no host is called {target!r}; alive are: "
+                + (", ".join(alive) or "none")
+            )
+        store.drain(named, me())
+        if as_json:
+            print_json(named)
+        else:
+            click.echo(f"draining {', '.join(named)}")

@@ -1,0 +1,36 @@
+"""`asha-queue submit`."""
+
+import click
+
+from asha_queue.cli.common import broker_option, json_option, print_json
+from asha_queue.cli.files import experiment_in
+from asha_queue.store import connect
+from asha_queue.where import broker as broker_of
+
+
+@click.command()
+@click.argument("file", metavar="FILE[:NAME]")
+@click.option("--storage", metavar="DIR", help="Root of checkpoints, logs and exports.")
+@click.option("--fresh", is_flag=True, help="Delete what exists under this name, and start anew.")
+@broker_option
+@json_option
+def submit(file: str, storage: str | None, fresh: bool, broker: str | None, as_json: bool) -> None:
+    """Leave the experiment in FILE (.py or .toml) to a standing coordinator, and return.
+
+    \b
+    asha-queue coordinator --broker redis://head:6379/0     somewhere, once
+    asha-queue submit experiment.py --broker redis://head:6379/0
+    """
+    handle = experiment_in(file).submit(broker=broker, storage=storage, fresh=fresh)
+    place = broker_of(broker)
+    assert place  # submit would have refused
+    coordinators = [coordinator.who for coordinator in connect(place.url).attendants()]
+    if as_json:
+        print_json({"name": handle.name, "uid": handle.uid, "coordinators": coordinators})
+        return
+    click.echo(f"broker   {place}")
+    click.echo(f"submitted {handle.name}; follow it with: asha-queue status {handle.name}")
+    if not coordinators:
+        click.echo(
+            "no coordinator is alive, so it waits; start one with: asha-queue coordinator", err=True
+        )

@@ -1,0 +1,114 @@
+"""The coordinator service: drives every experiment of a store that nobody else leads.
+
+Several may run. One leads each experiment; the others follow it, so that they can take it over as
+soon as its leader's lease has run out. What is wrong with one experiment concerns it alone.
+"""
+
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from asha_queue.coordinator.drive import Drive
+from asha_queue.coordinator.loop import ENDED
+from asha_queue.coordinator.repair import Publisher
+from asha_queue.errors import AshaQueueError, StoreUnavailable, UnknownExperiment
+from asha_queue.settings import FORMAT, TICK
+from asha_queue.store.contract import Description, Store
+
+#: Seconds for which an experiment with an error of its own is left alone.
+SET_ASIDE = 10.0
+
+log = logging.getLogger("coordinator")
+
+
+class Service:
+    """Drives the experiments in `store`; `folder` says where the files of each one go."""
+
+    def __init__(
+        self, store: Store, publisher: Publisher, folder: Callable[[Description], Path]
+    ) -> None:
+        self._store = store
+        self._publisher = publisher
+        self._folder = folder
+        self._drives: dict[str, Drive] = {}
+        self._aside: dict[str, float] = {}
+        self._said: dict[str, str] = {}
+        self._next_look = 0.0
+        self.who = f"{socket.gethostname()}:{os.getpid()}"
+
+    def step(self) -> None:
+        """One turn for each experiment, then waits for the next event if nothing happened.
+
+        Raises StoreUnavailable when the server does not answer: call again.
+        """
+        if time.monotonic() >= self._next_look:
+            self._look()
+            self._next_look = time.monotonic() + TICK
+        turns = [self._turn(uid, drive) for uid, drive in list(self._drives.items())]
+        if any(turns):
+            return
+        patience = max(0.0, self._next_look - time.monotonic())
+        seen = {}
+        for uid, drive in self._drives.items():
+            seen[uid] = drive.coordinator.fold.seen
+            patience = min(patience, drive.coordinator.patience)
+        self._store.wait(seen, patience)
+
+    def close(self) -> None:
+        """Gives up every lead."""
+        for drive in self._drives.values():
+            drive.close()
+        self._drives.clear()
+        self._store.absent(self.who)
+
+    def _look(self) -> None:
+        """Takes up experiments that are open, and says that this coordinator lives."""
+        self._store.attend(self.who, {"format": FORMAT, "experiments": len(self._drives)})
+        for name, uid in self._store.names().items():
+            if uid in self._drives or self._aside.get(uid, 0.0) > time.monotonic():
+                continue
+            try:
+                description = self._store.describe(uid)
+                if description.state not in ENDED:
+                    folder = self._folder(description)
+                    self._drives[uid] = Drive(self._store, self._publisher, uid, folder)
+                    log.info("%s: taken up, its files go to %s", name, folder)
+            except UnknownExperiment:
+                continue  # deleted meanwhile
+            except StoreUnavailable:
+                raise
+            except AshaQueueError as error:
+                self._set_aside(uid, name, error)
+
+    def _turn(self, uid: str, drive: Drive) -> bool:
+        name = drive.coordinator.fold.specification.name
+        try:
+            news = drive.turn()
+            if drive.coordinator.ended:
+                log.info("%s: %s", name, drive.coordinator.fold.result.state)
+                self._drop(uid)
+            return news
+        except UnknownExperiment:
+            log.info("%s: deleted", name)
+            self._drop(uid)
+        except StoreUnavailable:
+            raise
+        except (AshaQueueError, OSError) as error:
+            self._set_aside(uid, name, error)
+        return True
+
+    def _drop(self, uid: str) -> None:
+        self._said.pop(uid, None)
+        self._drives.pop(uid).close()
+
+    def _set_aside(self, uid: str, name: str, error: Exception) -> None:
+        """Leaves an experiment alone for a while, saying why, once."""
+        if self._said.get(uid) != str(error):
+            self._said[uid] = str(error)
+            log.error("%s: %s", name, error)
+        self._aside[uid] = time.monotonic() + SET_ASIDE
+        if uid in self._drives:
+            self._drives.pop(uid).close()

@@ -1,0 +1,1 @@
+"""Pages about experiments inside Flower; they show and change nothing."""

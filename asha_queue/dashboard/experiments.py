@@ -1,0 +1,149 @@
+"""What the pages show: each experiment folded once, and followed from then on.
+
+Rules
+
+* A journal is read from its start at the first look only; later ones read what came since.
+* Every method may block, on the server or on another thread that looks at the same experiment:
+  call it from a thread. What it returns is a copy that no other thread changes.
+* One experiment that cannot be read does not hide the others.
+"""
+
+import heapq
+import math
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from asha_queue.coordinator.fold import Fold
+from asha_queue.errors import AshaQueueError, StoreUnavailable, UnknownExperiment
+from asha_queue.result import Result, TrialResult
+from asha_queue.store.contract import Store
+from asha_queue.views import LivePoints, overview, trial_view, verdict
+
+#: Trials in the table of an experiment, at most.
+TRIALS = 200
+#: States of a trial, as they are offered for choice.
+STATES = ("running", "queued", "waiting", "done", "stopped", "diverged", "failed", "cancelled")
+
+
+class _Followed:
+    """One experiment; its lock is held by whoever looks at it."""
+
+    def __init__(self, store: Store, uid: str) -> None:
+        self._store = store
+        self._uid = uid
+        self._lock = threading.Lock()
+        self._fold: Fold | None = None
+        self._live = LivePoints(store, uid)
+
+    @contextmanager
+    def current(self) -> Iterator[tuple[Fold, LivePoints]]:
+        """The fold as of now, and the live points."""
+        with self._lock:
+            if self._fold is None:
+                self._fold = Fold(self._store, self._uid)
+            self._fold.catch_up()
+            yield self._fold, self._live
+
+
+class Experiments:
+    """All experiments of a store, for readers in several threads."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._lock = threading.Lock()
+        self._followed: dict[str, _Followed] = {}
+
+    def names(self) -> list[str]:
+        """The names of all experiments."""
+        return sorted(self._store.names())
+
+    def all(self) -> list[dict[str, Any]]:
+        """An overview of each experiment, or its name and what is wrong with it."""
+        names = self._store.names()
+        with self._lock:  # those that were deleted are forgotten
+            self._followed = {
+                uid: followed
+                for uid, followed in self._followed.items()
+                if uid in names.values()
+            }
+        workers = self._store.workers()
+        found: list[dict[str, Any]] = []
+        for name, uid in sorted(names.items()):
+            try:
+                with self._follow(uid).current() as (fold, _):
+                    found.append(overview(fold.result, workers, {}))
+            except (StoreUnavailable, UnknownExperiment) as error:
+                if isinstance(error, StoreUnavailable):
+                    raise
+            except AshaQueueError as error:
+                found.append({"name": name, "error": str(error)})
+        return found
+
+    def experiment(self, name: str, state: str = "", newest: bool = False) -> dict[str, Any]:
+        """An overview of one experiment, and those of its trials that its page shows: the best, or
+        the newest, of all, or of those in one state."""
+        with self._of(name) as (fold, live):
+            result = fold.result
+            chosen = [t for t in result.trials if state in ("", t.state)]
+            return {
+                "view": overview(result, self._store.workers(), live.refresh()),
+                "trials": [_row(trial) for trial in _first(chosen, result, newest)],
+                "matching": len(chosen),
+            }
+
+    def trial(self, name: str, number: int) -> dict[str, Any]:
+        """One trial, with the sentence that explains each of its rungs."""
+        with self._of(name) as (fold, live):
+            result = fold.result
+            if number >= len(result.trials):
+                raise UnknownExperiment(
+                    f"experiment {name} has no trial {number}; "
+                    f"{len(result.trials)} were started, numbered from 0"
+                )
+            view = trial_view(result.trials[number], fold.search)
+            for rung in view["rungs"]:
+                rung["why"] = verdict(rung, result.specification.reduction_factor)
+            glance = overview(result, self._store.workers(), live.refresh())
+            running = [one for one in glance["running"] if one["trial"] == number]
+            return {"view": glance, "trial": view, "running": running}
+
+    @contextmanager
+    def _of(self, name: str) -> Iterator[tuple[Fold, LivePoints]]:
+        uid = self._store.uid(name)
+        if uid is None:
+            raise UnknownExperiment(f"no experiment is called {name!r}")
+        with self._follow(uid).current() as current:
+            yield current
+
+    def _follow(self, uid: str) -> _Followed:
+        with self._lock:
+            return self._followed.setdefault(uid, _Followed(self._store, uid))
+
+
+def _first(trials: list[TrialResult], result: Result, newest: bool) -> list[TrialResult]:
+    """The trials that come first: the newest, or those that came highest and are best there."""
+    if newest:
+        return trials[: -TRIALS - 1 : -1]
+    sign = 1 if result.specification.mode == "min" else -1
+
+    def place(trial: TrialResult) -> tuple[float, float, int]:
+        if not trial.results:
+            return math.inf, 0.0, trial.number
+        last = trial.results[-1]
+        loss = math.inf if math.isnan(last.value) else sign * last.value
+        return -last.rung, loss, trial.number
+
+    return heapq.nsmallest(TRIALS, trials, key=place)
+
+
+def _row(trial: TrialResult) -> dict[str, Any]:
+    return {
+        "trial": trial.number,
+        "state": trial.state,
+        "rung": trial.rung,
+        "resource": trial.resource,
+        "value": trial.results[-1].value if trial.results else None,
+        "config": trial.config,
+    }

@@ -1,0 +1,65 @@
+"""The workers: where they live, what they have, and whether they are of our version."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+
+from asha_queue.doctor.finding import Finding
+from asha_queue.queue import QUEUE
+from asha_queue.store.contract import Worker
+
+
+def host_of(worker: Worker) -> str:
+    """The machine of a worker, as `asha-queue drain` takes it."""
+    return worker.name.rpartition("@")[2]
+
+
+def queues_of(worker: Worker) -> list[str]:
+    """The queues that a worker serves."""
+    queue = worker.info.get("queue") or QUEUE
+    return sorted(queue.split(",") if isinstance(queue, str) else queue)
+
+
+def workers(alive: Sequence[Worker], drained: Mapping[str, str], version: str) -> Iterator[Finding]:
+    """One finding for each host and queue, and one for versions that differ from ours."""
+    if not alive:
+        do = "start some on each node: asha-queue worker --broker URL --programs DIR --storage DIR"
+        yield Finding("workers", "warning", "no worker is alive", do)
+        return
+    groups: dict[tuple[str, str], list[Worker]] = defaultdict(list)
+    for worker in alive:
+        groups[host_of(worker), ", ".join(queues_of(worker))].append(worker)
+    for (host, queues), group in sorted(groups.items()):
+        yield _group(host, queues, group, drained)
+    yield _versions(alive, version)
+
+
+def _group(host: str, queues: str, group: list[Worker], drained: Mapping[str, str]) -> Finding:
+    names = " ".join(worker.name.partition("@")[0] for worker in group)
+    says = f"{host}: {names}, queue {queues}"
+    if models := _models(group):
+        says += f"; {models}"
+    leaving = [worker.name for worker in group if worker.name in drained]
+    if leaving:
+        says += f"; {len(leaving)} of them drained by {drained[leaving[0]]}"
+    return Finding("workers", "ok", says)
+
+
+def _models(group: list[Worker]) -> str:
+    """The GPUs that the workers see, each model once."""
+    seen: set[str] = set()
+    for worker in group:
+        named = worker.info.get("gpus") or []
+        seen.update([named] if isinstance(named, str) else named)
+    return ", ".join(sorted(seen))
+
+
+def _versions(alive: Sequence[Worker], version: str) -> Finding:
+    others: dict[str, list[str]] = defaultdict(list)
+    for worker in alive:
+        if (theirs := str(worker.info.get("version", "unknown"))) != version:
+            others[theirs].append(worker.name)
+    if not others:
+        return Finding("versions", "ok", f"asha-queue {version} everywhere")
+    says = "; ".join(f"{theirs} on {', '.join(who)}" for theirs, who in sorted(others.items()))
+    do = f"install asha-queue {version}, which is here, on those nodes; restart their workers"
+    return Finding("versions", "warning", f"asha-queue {says}", do)

@@ -1,0 +1,113 @@
+"""Orders to a whole experiment, in memory."""
+
+from collections.abc import Mapping, Sequence
+
+from asha_queue.errors import ProtocolError
+from asha_queue.store.contract import Changed
+from asha_queue.store.memory.fleet import Fleet
+from asha_queue.store.memory.state import Experiment
+
+
+class Orders(Fleet):
+    """The methods of `Store` that carry the request of an order."""
+
+    def pause(self, uid: str, request: str, by: str, reason: str, now: bool) -> Changed:
+        experiment = self.memory.experiments.get(uid)
+        if experiment is None:
+            return "unknown"
+        if request in experiment.orders:
+            return "ok"
+        if experiment.state == "finished" or experiment.state == "cancelled":
+            return experiment.state
+        if experiment.state == "paused" and (experiment.draining or not now):
+            return "unchanged"
+        experiment.append(self.clock(), "paused", {"by": by, "reason": reason, "now": now})
+        experiment.state, experiment.draining = "paused", now
+        return _obeyed(experiment, request)
+
+    def resume(self, uid: str, request: str, by: str, reason: str) -> Changed:
+        experiment = self.memory.experiments.get(uid)
+        if experiment is None:
+            return "unknown"
+        if request in experiment.orders:
+            return "ok"
+        if experiment.state == "finished" or experiment.state == "cancelled":
+            return experiment.state
+        if experiment.state == "open":
+            return "unchanged"
+        now = self.clock()
+        experiment.append(now, "resumed", {"by": by, "reason": reason})
+        experiment.state = "open"
+        for record in experiment.held("QUEUED"):
+            record.due, record.publications = now, 0
+        return _obeyed(experiment, request)
+
+    def cancel(self, uid: str, request: str, by: str, reason: str) -> Changed:
+        experiment = self.memory.experiments.get(uid)
+        if experiment is None:
+            return "unknown"
+        if request in experiment.orders:
+            return "ok"
+        if experiment.state == "finished":
+            return "finished"
+        if experiment.state == "cancelled":
+            return "unchanged"
+        experiment.append(self.clock(), "cancelled", {"by": by, "reason": reason})
+        experiment.state = "cancelled"
+        for record in experiment.held("QUEUED"):
+            record.state = "CANCELLED"
+        for record in experiment.held("RUNNING"):
+            record.close("CANCELLED", "cancelled")
+        return _obeyed(experiment, request)
+
+    def extend(
+        self, uid: str, request: str, by: str, reason: str, changed: Mapping[str, int]
+    ) -> Changed:
+        experiment = self.memory.experiments.get(uid)
+        if experiment is None:
+            return "unknown"
+        if request in experiment.orders:
+            return "ok"
+        if experiment.state == "cancelled":
+            return "cancelled"
+        present = experiment.specification | experiment.extended
+        for name, value in changed.items():
+            if value < present[name]:
+                raise ProtocolError(f"{name} is {present[name]} and cannot shrink to {value}")
+        raised = {name: value for name, value in changed.items() if value > present[name]}
+        if not raised:
+            return "unchanged"
+        entry = {"by": by, "reason": reason, "changed": dict(changed)}
+        experiment.append(self.clock(), "extended", entry)
+        experiment.extended |= raised
+        _open(experiment)
+        return _obeyed(experiment, request)
+
+    def retry(self, uid: str, request: str, by: str, trials: Sequence[int] | None) -> list[int]:
+        experiment, now = self._find(uid), self.clock()
+        if before := experiment.retries.get(request):
+            return list(before)
+        if experiment.state == "cancelled":
+            return []
+        again = [r for r in experiment.held("FINAL") if trials is None or r.trial in trials]
+        for record in again:
+            retried = {"trial": record.trial, "rung": record.rung, "by": by}
+            experiment.append(now, "retried", retried)
+            record.failures = record.losses = record.unwitnessed = 0
+            record.avoid = ""
+            experiment.again(now, record)
+        if again:
+            _open(experiment)
+            experiment.retries[request] = [record.trial for record in again]
+        return [record.trial for record in again]
+
+
+def _open(experiment: Experiment) -> None:
+    """What was finished goes on; what was paused stays so."""
+    if experiment.state == "finished":
+        experiment.state = "open"
+
+
+def _obeyed(experiment: Experiment, request: str) -> Changed:
+    experiment.orders.add(request)
+    return "ok"

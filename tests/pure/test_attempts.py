@@ -1,0 +1,58 @@
+"""The attempts of a trial, folded from the journal: what `asha-queue logs` shows as headers."""
+
+from typing import Any
+
+from asha_queue.views import Attempts
+
+
+def attempts(*entries: dict[str, Any]) -> list[str]:
+    """The headers of trial 3 after these entries, of trial 3 unless they say otherwise."""
+    found = Attempts(3)
+    for entry in entries:
+        found.apply({"trial": 3, "rung": 0, "attempt": 1} | entry)
+    return [str(one) for one in found.all]
+
+
+SCHEDULED = {"type": "scheduled", "target": 4}
+STARTED = {"type": "started", "worker": "gpu0@a", "start": 1}
+
+
+def test_an_attempt_is_queued_then_running_then_what_it_ended_as() -> None:
+    assert attempts(SCHEDULED) == ["rung 0 attempt 1  0 → 4  queued"]
+    running = "rung 0 attempt 1  gpu0@a  1 → 4"
+    assert attempts(SCHEDULED, STARTED) == [f"{running}  running"]
+    for kind in ("completed", "suspended"):
+        ended = {"type": kind, "reached": 3}
+        assert attempts(SCHEDULED, STARTED, ended) == [f"{running}  {kind} at 3"]
+    lost = {"type": "lost", "reason": "the worker died"}
+    assert attempts(SCHEDULED, STARTED, lost) == [f"{running}  lost: the worker died"]
+    failed = {"type": "failed", "reached": 2, "error": "ValueError: no\n  in line 7"}
+    assert attempts(SCHEDULED, STARTED, failed) == [f"{running}  failed at 2: ValueError: no"]
+
+
+def test_attempts_stand_in_the_order_in_which_they_were_scheduled() -> None:
+    again = {"attempt": 2, "type": "scheduled", "target": 4}
+    higher = {"rung": 1, "type": "scheduled", "target": 16}
+    assert [header.split("  ")[0] for header in attempts(SCHEDULED, again, higher)] == [
+        "rung 0 attempt 1",
+        "rung 0 attempt 2",
+        "rung 1 attempt 1",
+    ]
+
+
+def test_other_trials_and_what_has_no_attempt_leave_them_alone() -> None:
+    others = ({"trial": 4, **STARTED}, {"type": "warning", "attempt": None, "rung": None})
+    assert attempts(SCHEDULED, *others) == ["rung 0 attempt 1  0 → 4  queued"]
+    assert attempts(STARTED) == []
+
+
+def test_cancelling_the_experiment_ends_what_was_open_only() -> None:
+    completed = {"type": "completed", "reached": 4}
+    again = {"rung": 1, "type": "scheduled", "target": 16}
+    cancelled = {"type": "cancelled", "trial": None}
+    assert [
+        one.rpartition("  ")[2] for one in attempts(SCHEDULED, completed, again, cancelled)
+    ] == [
+        "completed at 4",
+        "cancelled",
+    ]
