@@ -24,8 +24,8 @@ from pydantic_core import ErrorDetails
 from asha_queue.errors import SpecificationError
 from asha_queue.search.ladder import Ladder
 from asha_queue.search.space import Space
+from asha_queue.settings import NAME
 
-_NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 _TRAIN = re.compile(r"^[^:]+\.py:[A-Za-z_]\w*$")
 
 
@@ -39,7 +39,7 @@ class Specification(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     name: str = Field(
-        pattern=_NAME,
+        pattern=NAME,
         description="1 to 64 letters, digits, '_' or '-', beginning with a letter or a digit",
     )
     train: str = Field(
@@ -86,7 +86,7 @@ class Specification(BaseModel):
     )
     queue: str = Field(
         default="asha",
-        pattern=_NAME,
+        pattern=NAME,
         description="1 to 64 letters, digits, '_' or '-', beginning with a letter or a digit: the "
         "queue whose workers train it",
     )

@@ -1,1 +1,39 @@
-"""Pages about experiments inside Flower; they show and change nothing."""
+"""Pages about experiments inside Flower.
+
+They show and change nothing. `install` puts them into a Flower that is about to start, and never
+keeps it from starting.
+"""
+
+import logging
+
+#: Seconds that a page waits for each answer of the store.
+PATIENCE = 3.0
+
+log = logging.getLogger(__name__)
+
+
+def install(broker: str) -> None:
+    """Adds the pages of the experiments on `broker`, and the tab that leads to them.
+
+    Call it before Flower makes its application. What goes wrong here is logged in one line.
+    """
+    try:
+        _install(broker)
+    except Exception as error:  # Flower without these pages is better than no Flower
+        log.warning("Flower starts without the pages of experiments: %r", error)
+
+
+def _install(broker: str) -> None:
+    # here, because a Flower that is not what it was may fail to be imported, too
+    from flower import urls
+
+    from asha_queue.dashboard.experiments import Experiments
+    from asha_queue.dashboard.handlers import handlers
+    from asha_queue.dashboard.templates import Templates
+    from asha_queue.store import connect
+
+    templates = Templates(urls.settings["template_path"])
+    templates.load("navbar.html")  # our tab in it, too, is what Tornado can compile
+    pages = handlers(Experiments(connect(broker, PATIENCE)))
+    urls.handlers[:0] = pages  # before the last one, which answers to everything
+    urls.settings["template_loader"] = templates

@@ -11,7 +11,7 @@ Rules
 import heapq
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -64,9 +64,7 @@ class Experiments:
         names = self._store.names()
         with self._lock:  # those that were deleted are forgotten
             self._followed = {
-                uid: followed
-                for uid, followed in self._followed.items()
-                if uid in names.values()
+                uid: followed for uid, followed in self._followed.items() if uid in names.values()
             }
         workers = self._store.workers()
         found: list[dict[str, Any]] = []
@@ -74,9 +72,10 @@ class Experiments:
             try:
                 with self._follow(uid).current() as (fold, _):
                     found.append(overview(fold.result, workers, {}))
-            except (StoreUnavailable, UnknownExperiment) as error:
-                if isinstance(error, StoreUnavailable):
-                    raise
+            except StoreUnavailable:
+                raise
+            except UnknownExperiment:
+                continue  # deleted a moment ago
             except AshaQueueError as error:
                 found.append({"name": name, "error": str(error)})
         return found
@@ -86,9 +85,13 @@ class Experiments:
         the newest, of all, or of those in one state."""
         with self._of(name) as (fold, live):
             result = fold.result
+            glance = overview(result, self._store.workers(), live.refresh())
+            leader = self._store.describe(fold.uid).leader
+            refusals = self._store.refusals(fold.uid)
             chosen = [t for t in result.trials if state in ("", t.state)]
             return {
-                "view": overview(result, self._store.workers(), live.refresh()),
+                "view": glance,
+                "notes": list(_notes(glance, leader, refusals)),
                 "trials": [_row(trial) for trial in _first(chosen, result, newest)],
                 "matching": len(chosen),
             }
@@ -136,6 +139,16 @@ def _first(trials: list[TrialResult], result: Result, newest: bool) -> list[Tria
         return -last.rung, loss, trial.number
 
     return heapq.nsmallest(TRIALS, trials, key=place)
+
+
+def _notes(glance: Mapping[str, Any], leader: str, refusals: Mapping[str, str]) -> Iterator[str]:
+    """What keeps an experiment from going on, and what to do."""
+    if glance["state"] == "running" and not leader:
+        yield "No coordinator drives it. Start one: asha-queue coordinator"
+    if glance["state"] == "running" and not glance["workers"]["alive"]:
+        yield "No worker is alive. Start some: asha-queue worker"
+    for worker, reason in sorted(refusals.items()):
+        yield f"{worker} refuses it: {reason}"
 
 
 def _row(trial: TrialResult) -> dict[str, Any]:

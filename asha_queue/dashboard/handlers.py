@@ -14,7 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 from flower.views import BaseHandler
-from tornado.web import URLSpec, authenticated, url
+from tornado.routing import URLSpec
+from tornado.web import authenticated, url
 
 from asha_queue.dashboard.experiments import STATES, TRIALS, Experiments
 from asha_queue.errors import AshaQueueError, StoreUnavailable, UnknownExperiment
@@ -46,7 +47,12 @@ class PageHandler(BaseHandler):  # type: ignore[misc]  # Flower has no types
         page = await loop.run_in_executor(self._executor, self._page, template, look)
         self.set_status(page.status)
         self.render(
-            page.template, **page.values, number=number, duration=duration, short=short, flat=flatten
+            page.template,
+            **page.values,
+            number=number,
+            duration=duration,
+            short=short,
+            flat=flatten,
         )
 
     def _page(self, template: str, look: Callable[[], dict[str, Any]]) -> Page:

@@ -15,8 +15,7 @@ def host_of(worker: Worker) -> str:
 
 def queues_of(worker: Worker) -> list[str]:
     """The queues that a worker serves."""
-    queue = worker.info.get("queue") or QUEUE
-    return sorted(queue.split(",") if isinstance(queue, str) else queue)
+    return sorted(worker.info.get("queues") or [QUEUE])
 
 
 def workers(alive: Sequence[Worker], drained: Mapping[str, str], version: str) -> Iterator[Finding]:

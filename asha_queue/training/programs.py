@@ -50,15 +50,18 @@ def resolve(program: str, cwd: Path) -> tuple[str, list[Path]]:
 def locate(reference: str, roots: Sequence[Path]) -> Path:
     """The program's file: the first one found in `roots`, with links resolved.
 
-    Raises ProgramError that names where it looked, or the path that leaves its root.
+    It is looked for by its path first and then by its name alone, as it may have been submitted
+    from another folder: whether it is the same file is for its digest to say. Raises ProgramError
+    that names where it looked, or the path that leaves its root.
     """
     file, _ = _split(reference)
     if ".." in PurePath(file).parts:
         raise ProgramError(f"program {file} is refused: its path contains '..'")
-    for root in roots:
-        path = (root / file).resolve()
-        if path.is_file() and path.is_relative_to(root.resolve()):
-            return path
+    for name in dict.fromkeys((file, PurePath(file).name)):
+        for root in roots:
+            path = (root / name).resolve()
+            if path.is_file() and path.is_relative_to(root.resolve()):
+                return path
     looked = ", ".join(str(root) for root in roots) or "no folder at all"
     raise ProgramError(
         f"program {file} not found: looked in {looked}; start the worker with --programs DIR, "

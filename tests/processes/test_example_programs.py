@@ -28,6 +28,9 @@ class Segment:
     def draining(self) -> bool:
         return False
 
+    def go_on(self) -> None:
+        pass
+
     def live(self, step: int, metrics: dict[str, float]) -> None:
         self.reports.append(metrics)
 

@@ -1,6 +1,7 @@
 """Promotions overtake queued new trials: with a real broker and real workers that are busy."""
 
 import secrets
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ def train(trial):
 
 @pytest.mark.slow
 def test_a_thousand_promotions_and_new_trials_start_in_the_order_of_their_rungs(lab: Lab) -> None:
-    blockers = [{}] * WORKERS
+    blockers: list[dict[str, Any]] = [{}] * WORKERS
     uid = lab.submit(PROGRAM, blockers, target=1, max_t=4, grace_period=1, reduction_factor=4)
     store = lab.store
 

@@ -34,7 +34,7 @@ def test_started_workers_train_for_the_broker_until_they_are_told_to_end(
     run = [sys.executable, "-m", "asha_queue", "run", "small.py", "--broker", broker]
     with (tmp_path / "log").open("wb") as log:
         workers = subprocess.Popen(
-            [START, broker, "--workers", "1"], cwd=tmp_path, env=environment, stdout=log, stderr=log
+            [START, broker, "--cpus", "1"], cwd=tmp_path, env=environment, stdout=log, stderr=log
         )
     try:
         done = subprocess.run(

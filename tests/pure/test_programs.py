@@ -66,6 +66,13 @@ def test_a_string_of_another_form_is_refused(text: str, tmp_path: Path) -> None:
         resolve(text, tmp_path)
 
 
+def test_a_file_submitted_from_another_folder_is_found_by_its_name(tmp_path: Path) -> None:
+    by_name = write(tmp_path / "here" / "digits.py")
+    assert locate("programs/digits.py:train", [tmp_path / "here"]) == by_name
+    by_path = write(tmp_path / "there" / "programs" / "digits.py")
+    assert locate("programs/digits.py:train", [tmp_path / "here", tmp_path / "there"]) == by_path
+
+
 def test_the_first_root_that_has_the_file_is_taken(tmp_path: Path) -> None:
     write(tmp_path / "b" / "digits.py")
     write(tmp_path / "c" / "digits.py")

