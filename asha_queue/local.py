@@ -55,6 +55,8 @@ class Server:
         self._data = self._address.parent
         self._lock: int | None = None
         self._process: subprocess.Popen[bytes] | None = None
+        #: URL of the server that was used last: an owner that ends takes the address away.
+        self._used = ""
 
     @property
     def data(self) -> Path:
@@ -79,6 +81,7 @@ class Server:
         deadline = time.monotonic() + ORPHAN_WAIT
         while not self._take_lock():
             if self._owner_lives() and self.url and _answers(self.url):
+                self._used = self.url
                 return self.url
             if time.monotonic() > deadline:
                 raise ServerError(
@@ -129,7 +132,7 @@ class Server:
         """Starts the server on the port it had, or on another one if that is taken."""
         assert self._lock is not None
         password = self._password()
-        port = _port_of(self.url)
+        port = _port_of(self.url or self._used)
         for _ in range(STARTS):
             if port is None or not _is_free(port):
                 port = _free_port()

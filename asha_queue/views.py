@@ -149,6 +149,7 @@ def trial_view(trial: TrialResult, search: Asha) -> dict[str, Any]:
                 "cut": why.cut,
                 "threshold": why.threshold,
                 "promoted": why.promoted,
+                "top": rung.rung == search.top,
                 "worker": rung.worker,
                 "seconds": rung.seconds,
                 "metrics": rung.metrics,
@@ -233,9 +234,13 @@ class Attempts:
 def verdict(rung: Mapping[str, Any], eta: int) -> str:
     """The sentence that explains one row of `trial_view`'s rungs."""
     rank = f"rank {rung['rank']} of {rung['results']} at {rung['level']}"
+    if rung["top"]:
+        return f"{rank}, the top"
     cut = f"the best ⌊{rung['results']}/{eta}⌋ = {rung['cut']} go on"
     if rung["promoted"]:
         return f"{rank}; {cut}: promoted"
+    if rung["rank"] <= rung["cut"]:
+        return f"{rank}; {cut}: one of them, not promoted yet"
     if rung["threshold"] is None:
         return f"{rank}; {cut}"
     return f"{rank}; {cut}: not promoted, it would have had to beat {rung['threshold']:.6g}"

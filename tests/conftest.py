@@ -1,9 +1,11 @@
 """Fixtures that every kind of test shares: a real Valkey server on a free port of 127.0.0.1."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -36,6 +38,16 @@ def answers(url: str) -> bool:
         return False
     finally:
         client.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def temporary_folder() -> Iterator[None]:
+    """A short TMPDIR for all processes of the session: what killed ones leave there goes with it."""
+    folder = tempfile.mkdtemp(prefix="asha-")
+    os.environ["TMPDIR"] = folder
+    yield
+    del os.environ["TMPDIR"]
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")

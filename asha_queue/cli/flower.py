@@ -1,10 +1,14 @@
 """`asha-queue flower`."""
 
 import os
+import socket
 import sys
+from collections.abc import Sequence
 
 import click
+from flower.command import apply_env_options, apply_options
 from flower.options import options as flowers  # Tornado's options, with Flower's among them
+from tornado.options import Error as OptionError
 
 from asha_queue import where
 from asha_queue.cli.common import broker_option
@@ -31,7 +35,12 @@ def _known(context: click.Context, parameter: click.Parameter, given: tuple[str,
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
-@click.option("--port", metavar="N", type=int, help="Port to listen on, 5555 by default.")
+@click.option(
+    "--port",
+    metavar="N",
+    type=click.IntRange(0, 65535),
+    help="Port to listen on, 5555 by default.",
+)
 @click.option(
     "--address",
     metavar="ADDRESS",
@@ -54,12 +63,38 @@ def flower(port: int | None, address: str | None, broker: str | None, others: li
     """
     place = where.broker(broker)
     if place is None:
-        raise ServerError("no broker given: give --broker URL or set ASHA_QUEUE_BROKER")
+        raise ServerError(
+            "no broker given, and no run is going on in this directory: give --broker URL, set "
+            "ASHA_QUEUE_BROKER, or start this beside `asha-queue run`"
+        )
     if port is not None:
         others.append(f"--port={port}")
     if address is not None:
         others.append(f"--address={address}")
+    for name, value in DEFAULTS.items():
+        os.environ.setdefault(name, value)
+    _check(others)
     # the broker's URL may hold a password, which has no place in a list of processes
-    environment = DEFAULTS | os.environ | {"ASHA_QUEUE_BROKER": place.url}
+    environment = os.environ | {"ASHA_QUEUE_BROKER": place.url}
     command = [sys.executable, "-m", "celery", "-A", "asha_queue", "flower", *others]
     os.execve(sys.executable, command, environment)
+
+
+def _check(others: Sequence[str]) -> None:
+    """Reads environment, file and options as Flower will, and tells in one message what it would
+    end over with a traceback: a value that is none, a port that is taken."""
+    try:
+        apply_env_options()
+        apply_options("flower", others)
+    except (OptionError, ValueError, OSError) as error:
+        raise click.UsageError(f"Flower does not take its options: {error}") from None
+    if flowers.unix_socket:
+        return
+    family = socket.AF_INET6 if ":" in flowers.address else socket.AF_INET
+    try:
+        socket.create_server((flowers.address, flowers.port), family=family).close()
+    except (OSError, OverflowError) as error:
+        raise ServerError(
+            f"cannot listen on port {flowers.port} of {flowers.address or 'all addresses'}: "
+            f"{error}. Is another Flower running? Give another --port or --address."
+        ) from None

@@ -84,6 +84,11 @@ class Asha:
         self._state = "open"  # or "paused", "finished", "cancelled"
 
     @property
+    def top(self) -> int:
+        """The highest rung, out of which nothing is promoted."""
+        return len(self._ladder.levels) - 1
+
+    @property
     def started(self) -> int:
         """Trials started so far; the next new one has this number."""
         return self._started

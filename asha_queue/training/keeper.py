@@ -21,6 +21,7 @@ import json
 import logging
 import os
 import selectors
+import shutil
 import signal
 import socket
 import sys
@@ -222,8 +223,7 @@ class Keeper:
         for child in [child for child in self._children if child.watch]:
             self._bury(child)
         with contextlib.suppress(OSError):
-            os.unlink(self._path)
-            os.rmdir(os.path.dirname(self._path))
+            shutil.rmtree(os.path.dirname(self._path))
         if not self._draining:  # a message may have died with it, too
             release = partial(self._store.release_worker, self._worker, "the worker died")
             self._owed.append(release)

@@ -3,6 +3,7 @@
 import json
 import os
 import secrets
+import shutil
 import signal
 import socket
 import sys
@@ -86,7 +87,7 @@ class Supervisor:
 
 
 def remove_stale(parent: Path) -> None:
-    """Removes the folders of keepers that were killed; never one with anything else in it."""
+    """Removes the folders of keepers that were killed together with their workers."""
     for folder in parent.glob(f"{PREFIX}*"):
         with suppress(OSError):
             about = folder.lstat()
@@ -94,6 +95,6 @@ def remove_stale(parent: Path) -> None:
                 continue
             path = folder / "keeper"
             with socket.socket(socket.AF_UNIX) as probe:
-                if path.is_socket() and probe.connect_ex(str(path)) == ECONNREFUSED:
-                    path.unlink()
-            folder.rmdir()
+                alive = path.is_socket() and probe.connect_ex(str(path)) != ECONNREFUSED
+            if not alive:
+                shutil.rmtree(folder)

@@ -97,6 +97,9 @@ def _on_worker(sender: Any, **_: Any) -> None:
         _supervisor = Supervisor(_broker, sender.hostname, info, LAUNCHER not in os.environ)
     except OSError as error:
         sys.exit(f"asha-queue: the worker's keeper cannot be started: {error}")
+    # what multiprocessing puts into a folder of its own goes when the keeper goes, killed or not
+    configuration = multiprocessing.process.current_process()._config  # type: ignore[attr-defined]
+    configuration["tempdir"] = str(Path(_supervisor.path).parent)
 
 
 def _on_drain(**_: Any) -> None:

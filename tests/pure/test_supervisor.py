@@ -48,11 +48,11 @@ def test_a_folder_that_was_just_made_stays(parent: Path) -> None:
     assert folder.exists()
 
 
-def test_a_folder_with_anything_else_in_it_stays(parent: Path) -> None:
+def test_what_a_dead_keeper_s_worker_left_in_the_folder_goes_with_it(parent: Path) -> None:
     folder, listener = keeper_folder(parent, "other")
     listener.close()
-    (folder / "thesis").touch()
+    (folder / "heap").touch()
     then = folder.stat().st_mtime - 3600
     os.utime(folder, (then, then))
     remove_stale(parent)
-    assert (folder / "thesis").exists()
+    assert not folder.exists()
