@@ -80,9 +80,10 @@ class Server:
         self._data.mkdir(parents=True, exist_ok=True, mode=0o700)
         deadline = time.monotonic() + ORPHAN_WAIT
         while not self._take_lock():
-            if self._owner_lives() and self.url and _answers(self.url):
-                self._used = self.url
-                return self.url
+            url = self.url
+            if url and self._owner_lives() and _answers(url):
+                self._used = url
+                return url
             if time.monotonic() > deadline:
                 raise ServerError(
                     f"the server of {self._data} is held by another process and does not answer. "

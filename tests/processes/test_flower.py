@@ -104,8 +104,8 @@ def flower(broker: str, folder: Path, *command: str, **more: str) -> Iterator[Ru
         wait_until(listens, f"Flower listens; {log} says why not")
         yield Running(process.pid, url, log)
     finally:
-        process.terminate()
-        process.wait(timeout=20)
+        process.kill()  # while its broker is away, Flower does not end on SIGTERM
+        process.wait()
 
 
 def submit(store: Store, **changed: object) -> str:
