@@ -12,7 +12,7 @@ BROKER ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 WITH_BROKER := $(if $(BROKER),ASHA_QUEUE_BROKER=$(BROKER))
-TESTS := tests/test_*.py tests/pure tests/server tests/processes tests/chaos
+TESTS := tests/test_*.py tests/pure tests/server tests/processes tests/chaos tests/gpu
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

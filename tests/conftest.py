@@ -42,7 +42,7 @@ def answers(url: str) -> bool:
 
 @pytest.fixture(scope="session", autouse=True)
 def temporary_folder() -> Iterator[None]:
-    """A short TMPDIR for all processes of the session: what killed ones leave there goes with it."""
+    """A short TMPDIR for all processes of the session; what killed ones leave there goes too."""
     folder = tempfile.mkdtemp(prefix="asha-")
     os.environ["TMPDIR"] = folder
     yield
