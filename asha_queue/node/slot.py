@@ -9,7 +9,6 @@ Rules
   again: that is counted.
 """
 
-import ctypes
 import hashlib
 import json
 import logging
@@ -27,6 +26,7 @@ from asha_queue.training.processes import (
     ABOUT,
     LAUNCHER,
     Condition,
+    die_with_parent,
     in_session,
     marked,
     sweep,
@@ -46,8 +46,6 @@ TRY_AGAIN = 0.5
 #: Variable that marks the processes of a worker: broker and name, hashed.
 SLOT = "ASHA_QUEUE_SLOT"
 
-_PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None)
 
 log = logging.getLogger("launcher")
 
@@ -170,13 +168,7 @@ class Slot:
             env=self._environment,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
-            preexec_fn=_die_with_launcher,
+            preexec_fn=die_with_parent(signal.SIGKILL),
         )
         self._started_at = time.monotonic()
         log.info("%s started, pid %d", self.name, self.process.pid)
-
-
-def _die_with_launcher() -> None:
-    """Between fork and exec: SIGKILL when the launcher dies (on Linux)."""
-    if sys.platform == "linux":
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

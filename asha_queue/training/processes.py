@@ -1,7 +1,10 @@
 """Processes: noticing that one is gone, and leaving none behind."""
 
+import ctypes
 import os
 import select
+import signal
+import sys
 import time
 from collections.abc import Callable
 
@@ -15,6 +18,9 @@ LAUNCHER = "ASHA_QUEUE_LAUNCHER"
 ABOUT = "ASHA_QUEUE_ABOUT"
 #: Variable with the queues that a worker serves, with commas between.
 QUEUES = "ASHA_QUEUE_QUEUES"
+
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None)
 
 #: Seconds between two looks at processes that are being killed.
 _LOOK_EVERY = 0.01
@@ -123,6 +129,19 @@ def sweep(*conditions: Condition, seconds: float, kill_after: float = 0.0) -> bo
                     continue  # gone meanwhile, or another user's
         time.sleep(_LOOK_EVERY)
     return True
+
+
+def die_with_parent(number: signal.Signals) -> Callable[[], None]:
+    """What a new process calls between fork and exec to get this signal when its parent dies.
+
+    Linux has that; elsewhere it does nothing, and marks and locks find what was left.
+    """
+
+    def ask() -> None:
+        if sys.platform == "linux":
+            _LIBC.prctl(_PR_SET_PDEATHSIG, number)
+
+    return ask
 
 
 def _is_any(process: psutil.Process, conditions: tuple[Condition, ...]) -> bool:

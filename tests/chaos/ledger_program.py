@@ -7,7 +7,7 @@ import time
 from asha_queue import Experiment, Trial, uniform
 
 #: Seconds per step: longer than an append to the ledger, shorter than a kill's interval.
-STEP = 0.04
+STEP = 0.1
 
 
 def train(trial: Trial) -> None:

@@ -226,3 +226,14 @@ def test_a_toml_file_runs_the_program_it_names(directory: Directory) -> None:
     )
     directory.call("run", "quick.toml", "--workers", "2")
     assert check(directory.journal("toml")) == []
+
+
+def test_workers_that_cannot_start_end_the_run_with_their_reason(directory: Directory) -> None:
+    broken = "import sys\nif 'celery' in sys.orig_argv: sys.exit('a broken installation')\n"
+    directory.write("sitecustomize.py", broken)
+    run = directory.start("run", "exp.py", "--workers", "2", PYTHONPATH=str(directory.path))
+    _, err = run.communicate(timeout=90)
+    assert run.returncode == 2
+    assert "the workers do not start" in err
+    assert "cpu0@" in err
+    wait_until(directory.nothing_left, "every process of the run has ended")
