@@ -51,10 +51,12 @@ class Lab:
             "CUDA_VISIBLE_DEVICES": "",
         }
 
-    def start(self, *command: str, **environment: str) -> subprocess.Popen[bytes]:
+    def start(
+        self, *command: str, before: Sequence[str] = (), **environment: str
+    ) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", *command],
+                [*before, sys.executable, "-m", *command],
                 cwd=self.folder,
                 env=self.environment | environment,
                 stdout=log,

@@ -16,6 +16,7 @@ from asha_queue.search.rules import check
 from asha_queue.views import journal
 from tests.conftest import answers, free_port, wait_until
 from tests.processes.lab import Lab
+from tests.processes.network import Network, network
 
 PROGRAM = """
 import json, time
@@ -44,15 +45,17 @@ WEIGHTS = {"one": 1.0, "two": 1.0, "three": 2.0}
 class Valkey:
     """A server with an append-only file, that can be killed and started again."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, address: str) -> None:
         folder.mkdir()
         self.port = free_port()
-        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.url = f"redis://{address}:{self.port}/0"
+        self._address = address
         self._folder = folder
         self.start()
 
     def start(self) -> None:
-        options = ["--bind", "127.0.0.1", "--appendonly", "yes", "--appendfsync", "always"]
+        options = ["--bind", self._address, "--protected-mode", "no"]
+        options += ["--appendonly", "yes", "--appendfsync", "always"]
         with (self._folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 [str(get_binary_path()), "--port", str(self.port), "--save", "", *options],
@@ -68,8 +71,14 @@ class Valkey:
 
 
 @pytest.fixture
-def valkey_aof(tmp_path: Path) -> Iterator[Valkey]:
-    server = Valkey(tmp_path / "valkey")
+def hosts() -> Iterator[Network | None]:
+    with network() as made:
+        yield made
+
+
+@pytest.fixture
+def valkey_aof(tmp_path: Path, hosts: Network | None) -> Iterator[Valkey]:
+    server = Valkey(tmp_path / "valkey", hosts.address if hosts else "127.0.0.1")
     yield server
     server.kill()
 
@@ -80,9 +89,15 @@ def cluster(valkey_aof: Valkey, tmp_path: Path) -> Iterator[Lab]:
         yield lab
 
 
-def launch(cluster: Lab, host: str, cpus: int = 2) -> subprocess.Popen[bytes]:
-    arguments = ["worker", "--cpus", str(cpus), "--gpus", "none", "--drain-timeout", "20"]
-    return cluster.start("asha_queue", *arguments, ASHA_QUEUE_HOST=host)
+def launch(
+    cluster: Lab, hosts: Network | None, host: str, cpus: int = 2
+) -> subprocess.Popen[bytes]:
+    """Starts a launcher on a host of its own, or under a made-up host name."""
+    arguments = ["asha_queue", "worker", "--cpus", str(cpus), "--gpus", "none"]
+    arguments += ["--drain-timeout", "20"]
+    if hosts:
+        return cluster.start(*arguments, before=hosts.host(host))
+    return cluster.start(*arguments, ASHA_QUEUE_HOST=host)
 
 
 def submit(cluster: Lab, trials: int) -> dict[str, str]:
@@ -126,9 +141,10 @@ def running_over_time(journals: dict[str, list[dict]]) -> list[tuple[float, Coun
 
 @pytest.mark.timeout(240)
 def test_three_experiments_end_whatever_joins_leaves_or_dies(
-    cluster: Lab, valkey_aof: Valkey
+    cluster: Lab, valkey_aof: Valkey, hosts: Network | None
 ) -> None:
-    launchers = {host: launch(cluster, host) for host in ("alpha", "beta")}
+    print("\nhosts:", "network namespaces" if hosts else "names only")
+    launchers = {host: launch(cluster, hosts, host) for host in ("alpha", "beta")}
     coordinators = [cluster.start("asha_queue", "coordinator") for _ in range(2)]
     port = free_port()
     cluster.start("asha_queue", "flower", "--port", str(port))
@@ -143,7 +159,7 @@ def test_three_experiments_end_whatever_joins_leaves_or_dies(
         60,
     )
 
-    launchers["gamma"] = launch(cluster, "gamma")
+    launchers["gamma"] = launch(cluster, hosts, "gamma")
     wait_until(lambda: len(store.workers()) == 6, "a third launcher joins")
     drained = cluster.start("asha_queue", "drain", "alpha")
     assert drained.wait(timeout=30) == 0
@@ -183,12 +199,14 @@ def test_three_experiments_end_whatever_joins_leaves_or_dies(
 
 
 @pytest.mark.timeout(200)
-def test_shares_are_within_one_segment_of_their_weights_while_all_want_slots(cluster: Lab) -> None:
+def test_shares_are_within_one_segment_of_their_weights_while_all_want_slots(
+    cluster: Lab, hosts: Network | None
+) -> None:
     uids = submit(cluster, trials=40)
     store = cluster.store
     coordinator = cluster.start("asha_queue", "coordinator")
     wait_until(lambda: all(store.describe(uid).leader for uid in uids.values()), "all are led")
-    launch(cluster, "alpha", cpus=4)
+    launch(cluster, hosts, "alpha", cpus=4)
     wait_until(lambda: len(store.workers()) == 4, "four workers")
     began = store.workers()[0].seen_at
     wait_until(
