@@ -6,7 +6,7 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 WORKERS ?= 2
 PROGRAM ?= workers/digits.py
-# BROKER=redis://HOST:PORT/DB: the broker of worker, submit and flower
+# BROKER=redis://HOST:PORT/DB: the broker of worker, coordinator, submit and flower
 BROKER ?=
 
 BIN := .venv/bin
@@ -16,7 +16,7 @@ TESTS := tests/test_*.py tests/pure tests/server tests/processes tests/chaos tes
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-all lint bench worker submit flower
+.PHONY: help run test test-all lint bench worker coordinator submit flower
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,15 +38,17 @@ lint: .venv/.for-test  ## check style, format and types
 bench: .venv/.for-test  ## measure what a decision costs
 	$(BIN)/python tests/benchmarks/decisions.py
 
-worker: .venv/.for-run  ## start one CPU worker for BROKER, with Celery's own command
-	$(WITH_BROKER) $(BIN)/celery -A asha_queue worker
+worker: .venv/.for-run  ## start the workers of this machine for BROKER, one per GPU
+	$(WITH_BROKER) $(BIN)/asha-queue worker
 
-submit: .venv/.for-run  ## run PROGRAM=workers/digits.py on the workers of BROKER
-	$(BIN)/asha-queue run $(PROGRAM) $(if $(BROKER),--broker $(BROKER))
+coordinator: .venv/.for-run  ## drive what is submitted to BROKER
+	$(WITH_BROKER) $(BIN)/asha-queue coordinator
 
-flower: .venv/.for-run  ## watch the queue of BROKER at http://127.0.0.1:5555
-	$(WITH_BROKER) $(BIN)/celery -A asha_queue flower --address=127.0.0.1 --port=5555 \
-		--tasks_columns=state,kwargs,result,runtime,worker,received
+submit: .venv/.for-run  ## leave PROGRAM=workers/digits.py to the coordinator of BROKER
+	$(WITH_BROKER) $(BIN)/asha-queue submit $(PROGRAM)
+
+flower: .venv/.for-run  ## watch BROKER at http://127.0.0.1:5555
+	$(WITH_BROKER) $(BIN)/asha-queue flower
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

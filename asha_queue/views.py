@@ -82,6 +82,28 @@ def overview(
     }
 
 
+def fleet(
+    workers: Sequence[Worker], drained: Mapping[str, str], overviews: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """The live workers, what each trains, and which of them were told to drain (`drained`)."""
+    trains = {
+        segment["worker"]: {"experiment": view["name"], **segment}
+        for view in overviews
+        for segment in view["running"]
+    }
+    return [
+        {
+            "worker": worker.name,
+            "device": worker.info.get("device"),
+            "queues": worker.info.get("queues", []),
+            "version": worker.info.get("version"),
+            "draining": worker.name in drained,
+            "trains": trains.get(worker.name),
+        }
+        for worker in workers
+    ]
+
+
 def best_view(best: Best | None) -> dict[str, Any] | None:
     if best is None:
         return None

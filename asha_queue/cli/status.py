@@ -13,7 +13,7 @@ from asha_queue.handle import uid_of
 from asha_queue.search.configuration import short
 from asha_queue.store.contract import Store
 from asha_queue.terminal import picture, value_of
-from asha_queue.views import LivePoints, duration, number, overview, trial_view, verdict
+from asha_queue.views import LivePoints, duration, fleet, number, overview, trial_view, verdict
 
 
 @click.command()
@@ -22,8 +22,8 @@ from asha_queue.views import LivePoints, duration, number, overview, trial_view,
 @broker_option
 @json_option
 def status(name: str | None, trial: int | None, broker: str | None, as_json: bool) -> None:
-    """Show all experiments; or the one called NAME; or its trial number TRIAL, and why it was
-    promoted or not."""
+    """Show all experiments and workers; or the experiment called NAME; or its trial number TRIAL,
+    and why it was promoted or not."""
     with opened_store(broker) as store:
         if name is None:
             _experiments(store, as_json)
@@ -45,12 +45,44 @@ def _overview(store: Store, uid: str) -> dict[str, Any]:
 
 def _experiments(store: Store, as_json: bool) -> None:
     views = [_overview(store, uid) for _, uid in sorted(store.names().items())]
+    workers = fleet(store.workers(), store.drained(), views)
+    coordinators = [attendant.who for attendant in store.attendants()]
     if as_json:
-        print_json(views)
+        print_json({"experiments": views, "workers": workers, "coordinators": coordinators})
         return
-    if not views:
+    if views:
+        Console().print(_experiment_table(views))
+    else:
         click.echo("no experiments; start one with: asha-queue run FILE")
-        return
+    if workers:
+        click.echo()
+        Console().print(_worker_table(workers))
+    if coordinators:
+        click.echo(f"\ncoordinators  {', '.join(coordinators)}")
+
+
+def _worker_table(workers: list[dict[str, Any]]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for column in ("worker", "device", "queues", "trains"):
+        table.add_column(column)
+    for worker in workers:
+        trains = worker["trains"]
+        segment = (
+            f"{trains['experiment']} trial {trains['trial']}, step {trains['step']} of "
+            f"{trains['target']}"
+            if trains
+            else "–"
+        )
+        table.add_row(
+            worker["worker"],
+            worker["device"],
+            ",".join(worker["queues"]),
+            segment + (" (draining)" if worker["draining"] else ""),
+        )
+    return table
+
+
+def _experiment_table(views: list[dict[str, Any]]) -> Table:
     table = Table(box=None, pad_edge=False)
     for column in ("experiment", "state", "trials", "steps", "best", "workers", "age"):
         table.add_column(column)
@@ -65,7 +97,7 @@ def _experiments(store: Store, as_json: bool) -> None:
             f"{view['workers']['busy']}/{view['workers']['alive']}",
             duration(view["seconds"]),
         )
-    Console().print(table)
+    return table
 
 
 def _experiment(store: Store, uid: str, as_json: bool) -> None:

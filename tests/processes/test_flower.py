@@ -254,6 +254,16 @@ def test_nothing_can_be_changed_through_the_pages(running: Running) -> None:
         refused.value.close()
 
 
+@pytest.mark.parametrize(
+    "order", ["worker/shutdown/cpu0@x", "worker/pool/grow/cpu0@x", "task/send-task/x"]
+)
+def test_flowers_own_orders_are_refused_without_a_login(running: Running, order: str) -> None:
+    request = urllib.request.Request(f"{running.url}/api/{order}", data=b"{}", method="POST")
+    with pytest.raises(urllib.error.HTTPError, match="401") as refused:
+        urllib.request.urlopen(request, timeout=10)
+    refused.value.close()
+
+
 def test_every_page_needs_the_login_that_is_an_option_and_has_the_prefix(
     valkey: str, store: Store, tmp_path: Path
 ) -> None:

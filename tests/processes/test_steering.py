@@ -1,5 +1,6 @@
 """Orders given from another terminal while `asha-queue run` goes on."""
 
+import json
 import time
 from pathlib import Path
 
@@ -38,6 +39,9 @@ def test_a_run_is_paused_now_resumed_and_extended_from_another_terminal(
     run = directory.start("run", "exp.py", "--workers", "2", STEP="0.8")
     live = directory.path / "asha-runs/quick/checkpoints"
     wait_until(lambda: any(live.glob("*/*/*-4/manifest.json")), "a segment with steps left", 60)
+    workers = json.loads(directory.call("status", "--json"))["workers"]
+    assert [worker["worker"].partition("@")[0] for worker in workers] == ["cpu0", "cpu1"]
+    assert any(worker["trains"] for worker in workers)
     directory.call("pause", "quick", "--now", "--reason", "lunch")
     wait_until(lambda: "suspended" in kinds(directory), "what runs is handed back")
     assert "paused" in directory.call("status", "quick")
