@@ -19,7 +19,7 @@ TESTS := tests/test_*.py tests/pure tests/server tests/processes tests/chaos tes
 .PHONY: help run test test-all lint bench worker coordinator submit flower
 
 help:  ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: .venv/.for-run  ## tune workers/digits.py on this machine, with WORKERS=2
 	$(BIN)/asha-queue run workers/digits.py --workers $(WORKERS)

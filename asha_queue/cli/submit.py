@@ -1,5 +1,8 @@
 """`asha-queue submit`."""
 
+import os
+from pathlib import Path
+
 import click
 
 from asha_queue.cli.common import broker_option, json_option, print_json
@@ -30,6 +33,13 @@ def submit(file: str, storage: str | None, fresh: bool, broker: str | None, as_j
         return
     click.echo(f"broker   {place}")
     click.echo(f"submitted {handle.name}; follow it with: asha-queue status {handle.name}")
+    root = handle.result().specification.storage
+    if not Path(root).is_absolute() and "ASHA_QUEUE_STORAGE" not in os.environ:
+        click.echo(
+            f"storage {root!r} is a folder in each worker's own directory; unless that is one "
+            f"folder for all of them, give --storage DIR that all nodes share",
+            err=True,
+        )
     if not coordinators:
         click.echo(
             "no coordinator is alive, so it waits; start one with: asha-queue coordinator", err=True

@@ -114,3 +114,19 @@ def test_failed_trials_are_tried_again_once_the_cause_is_gone(
     assert check(journal) == []
     assert any(e["type"] == "completed" and e["trial"] == 3 for e in journal)
     assert "none" in directory.call("retry", "quick")
+
+
+def test_submit_says_that_nobody_decides_yet_and_where_checkpoints_would_go(
+    directory: Directory, broker: str
+) -> None:
+    submitted = directory.start("submit", "exp.py", "--broker", broker)
+    out, err = submitted.communicate(timeout=60)
+    assert submitted.returncode == 0, err
+    assert "submitted quick" in out
+    assert "no coordinator is alive" in err
+    assert "give --storage DIR that all nodes share" in err
+    asked = directory.start("submit", "exp.py", "--broker", broker, "--json", "--storage", "/else")
+    out, err = asked.communicate(timeout=60)
+    assert asked.returncode == 2
+    assert "storage: asha-runs -> /else" in err
+    assert "no broker given" in directory.call("submit", "exp.py", expect=2)
