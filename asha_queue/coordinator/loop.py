@@ -40,6 +40,7 @@ class Coordinator:
         #: Live workers that serve the experiment's queue.
         self.workers: list[Worker] = []
         self._slots = 0
+        self._alone = True
         self._next_tick = 0.0
 
     @property
@@ -82,6 +83,7 @@ class Coordinator:
             if claimant.queue == specification.queue
         ]
         self._slots = divide(len(self.workers), claims).get(self.uid, 0)
+        self._alone = all(claim.wants == 0 for claim in claims if claim.uid != self.uid)
         pause = TICK if self.workers else LOOK_FOR_WORKERS
         self._next_tick = time.monotonic() + pause
 
@@ -102,7 +104,7 @@ class Coordinator:
                 self.uid, self.fold.last, request, by=self.leadership.who, reason="all trials ended"
             )
             return answer == "ok"
-        allowed = self._slots + lead(self._slots)
+        allowed = self._slots + lead(self._slots, self._alone)
         if specification.max_concurrent is not None:
             allowed = min(allowed, specification.max_concurrent)
         decisions = search.decide(max(0, allowed - search.outstanding))

@@ -49,11 +49,12 @@ def _rounded(quotas: dict[str, float], total: int) -> dict[str, int]:
     return parts
 
 
-def lead(slots: int) -> int:
+def lead(slots: int, alone: bool) -> int:
     """Segments kept queued beyond the slots, so that a worker that ends one finds the next.
 
     With one slot there is none: each decision then waits for the result before it, and a run is
     repeatable. With more, a queued new trial only stands for "the next new trial": a promotion
-    that comes up meanwhile overtakes it by priority.
+    that comes up meanwhile overtakes it by priority. Beside other experiments that want slots
+    there is none either: it would take the slot that another's next segment is about to fill.
     """
-    return slots // 2
+    return slots // 2 if alone else 0

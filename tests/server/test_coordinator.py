@@ -249,5 +249,9 @@ def test_no_slot_is_wasted_and_each_share_is_within_one_of_its_weight(
 
 
 def test_one_slot_has_no_lead_so_that_runs_are_repeatable() -> None:
-    assert lead(1) == 0
-    assert lead(2) == 1
+    assert lead(1, alone=True) == 0
+    assert lead(2, alone=True) == 1
+
+
+def test_beside_others_there_is_no_lead_that_takes_their_slots() -> None:
+    assert lead(8, alone=False) == 0
