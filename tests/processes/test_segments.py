@@ -138,8 +138,9 @@ def test_training_code_may_start_processes(worker: Lab) -> None:
     assert completed["metrics"] == {"score": 52}
 
 
+@pytest.mark.slow
 def test_data_loaders_with_workers_load(worker: Lab) -> None:
-    pytest.importorskip("torch")
+    pytest.importorskip("torch", reason="PyTorch is not installed")
     uid = worker.submit(
         """
         from torch.utils.data import DataLoader
