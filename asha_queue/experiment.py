@@ -88,16 +88,20 @@ class Experiment(Specification):
         if cluster:
             specification = _stored_at(specification, storage)
         with _signals(), contextlib.closing(shown):
-            local = None if cluster else Local(Path.cwd(), workers, roots, place.url)
+            local: Local | None = None
             try:
-                url = cluster.url if cluster else _started(local)
-                shown.say(f"broker   {cluster or where.Where(url, 'embedded server')}")
+                if cluster:
+                    server = cluster
+                else:
+                    local = Local(Path.cwd(), workers, roots, place.url)
+                    server = where.Where(local.start(), "embedded server")
+                shown.say(f"broker   {server}")
                 shown.say(f"storage  {place}")
-                store = connect(url)
+                store = connect(server.url)
                 folder = Path(place.url) / specification.name
                 uid, said = submit(store, specification, folder, fresh)
                 shown.say(said)
-                return _coordinate(store, url, uid, folder, local, shown)
+                return _coordinate(store, server.url, uid, folder, local, shown)
             finally:
                 if local:
                     local.stop()
@@ -184,11 +188,6 @@ def _stored_at(specification: Specification, storage: str | None) -> Specificati
     if storage is None:
         return specification
     return Specification.from_json(specification.to_json() | {"storage": storage})
-
-
-def _started(local: Local | None) -> str:
-    assert local is not None
-    return local.start()
 
 
 def _coordinate(

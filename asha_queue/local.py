@@ -32,6 +32,8 @@ from asha_queue.store import connect
 from asha_queue.training.processes import die_with_parent
 from asha_queue.where import ADDRESS_FILE
 
+#: Seconds between two looks at a server that is starting, or that another one still holds.
+LOOK_EVERY = 0.02
 #: Seconds that a server may take from its start to its first answer, reading its data included.
 SERVER_START = 60.0
 #: Starts of a server that ends at once (killed, or its port taken) before it is given up.
@@ -86,7 +88,7 @@ class Server:
                     f"the server of {self._data} is held by another process and does not answer. "
                     f"End that process (it is named in {self._data / 'owner'}), then try again."
                 )
-            time.sleep(0.05)
+            time.sleep(LOOK_EVERY)
         self._launch()
         return self.url
 
@@ -153,7 +155,7 @@ class Server:
                 if _answers(url):
                     _write_private(self._address, url + "\n")
                     return
-                time.sleep(0.02)
+                time.sleep(LOOK_EVERY)
         raise ServerError(
             f"the embedded Valkey server did not start; its log says why: {self._data / 'log'}"
         )
