@@ -29,6 +29,8 @@ from asha_queue.views import LivePoints, overview
 
 #: Seconds between two pictures of the live view.
 SHOW_EVERY = 0.25
+#: Seconds that reading a long journal for a picture may keep decisions waiting.
+SHOW_WITHIN = 0.1
 #: Seconds without a worker after which the run says so.
 HINT_AFTER = 10.0
 #: Seconds between two attempts to reach a store that does not answer.
@@ -210,9 +212,9 @@ def _coordinate(
                 if now >= next_show or coordinator.ended:
                     next_show = now + SHOW_EVERY
                     points = live.refresh()
-                    shown.show(overview(coordinator.fold.result, coordinator.workers, points))
+                    shown.show(overview(drive.result(SHOW_WITHIN), coordinator.workers, points))
                 if coordinator.ended:
-                    return coordinator.fold.result
+                    return drive.result()
                 if coordinator.workers:
                     hint_at = None
                 elif hint_at and now >= hint_at:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from asha_queue import where
-from asha_queue.coordinator.fold import Fold
+from asha_queue.coordinator.fold import FullFold
 from asha_queue.errors import AshaQueueError, UnknownExperiment
 from asha_queue.result import Best, Result
 from asha_queue.store import connect
@@ -21,7 +21,7 @@ class Handle:
 
     def __init__(self, store: Store, uid: str) -> None:
         self._store = store
-        self._fold = Fold(store, uid)
+        self._fold = FullFold(store, uid)
         self._live = LivePoints(store, uid)
         self.uid = uid
         self.name = self._fold.specification.name

@@ -17,8 +17,10 @@ CANCEL_GRACE: Final = 5.0
 CLOCK_STEP: Final = 5.0
 #: Seconds between two ticks of a coordinator: reap, publish again, renew leadership.
 TICK: Final = 1.0
-#: Seconds that a leader stays leader without renewing.
+#: Seconds that a leader stays leader without renewing …
 LEADER_LEASE: Final = 5.0
+#: … and if its connection has ended, as it does when its process is killed.
+LEADER_SILENT: Final = 2.0
 #: Seconds after which a silent worker no longer counts as a slot.
 WORKER_TIMEOUT: Final = 25.0
 

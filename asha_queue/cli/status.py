@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from asha_queue.cli.common import broker_option, json_option, opened_store, print_json
-from asha_queue.coordinator.fold import Fold
+from asha_queue.coordinator.fold import FullFold
 from asha_queue.errors import UnknownExperiment
 from asha_queue.handle import uid_of
 from asha_queue.search.configuration import short
@@ -33,8 +33,8 @@ def status(name: str | None, trial: int | None, broker: str | None, as_json: boo
             _trial(store, uid_of(store, name), trial, as_json)
 
 
-def _folded(store: Store, uid: str) -> Fold:
-    fold = Fold(store, uid)
+def _folded(store: Store, uid: str) -> FullFold:
+    fold = FullFold(store, uid)
     fold.catch_up()
     return fold
 

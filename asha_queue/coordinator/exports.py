@@ -1,73 +1,119 @@
 """The files of a run, for people and other programs: journal.jsonl, trials.csv, best.json.
 
-Only the leader writes them. A new term, or a store that was rolled back, writes a new journal file
-and renames it over the old one, so that a deposed leader goes on writing into a file nobody reads.
+Rules
+
+* Only the leader writes them. A new term, or a store that was rolled back, writes a new journal
+  file and renames it over the old one, so that a deposed leader goes on writing into a file nobody
+  reads.
+* Deciding comes first: a journal is followed in pieces, between which decisions are taken, and what
+  takes long to write is written seldom.
 """
 
 import csv
 import io
 import json
 import os
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
-from asha_queue.coordinator.fold import Fold
 from asha_queue.result import Result
 from asha_queue.search.configuration import flatten
+from asha_queue.settings import TICK
+from asha_queue.specification import Specification
 from asha_queue.store.contract import Store
 from asha_queue.store.journal import dump
 from asha_queue.views import best_view
 
 JOURNAL_FILE = "journal.jsonl"
+#: Entries that are followed in one piece.
+PIECE = 1000
+#: The files are written so many times more seldom than it takes to write them.
+RARELY = 20
 
 
 class Exports:
-    """Keeps the files in `folder` up to date with the journal of `uid`."""
+    """Follows the journal of `uid`: its `result`, and as the leader the files in `folder`."""
 
-    def __init__(self, store: Store, uid: str, folder: Path) -> None:
+    def __init__(self, store: Store, uid: str, specification: Specification, folder: Path) -> None:
         self._store = store
         self._uid = uid
+        self._specification = specification
         self._folder = folder
+        self._term: int | None = None
         self._journal: TextIO | None = None
-        self._mark: tuple[int, int] | None = None
+        self._next_write = 0.0
         self._seen = "0-0"
+        self._grown = False
+        self._begin()
 
-    def update(self, fold: Fold, term: int) -> None:
-        """Appends what is new in the journal; call it as the leader, once a second or so."""
-        if self._mark != (term, fold.generation):
+    def follow(self, term: int | None) -> bool:
+        """Folds the next piece of the journal; False if there was none, and the files are complete.
+
+        `term`: that of the leader which this process is, or None, then nothing is written.
+        """
+        if term != self._term:
+            self._term = term
+            self.close()
+            if term is not None:
+                self._begin()
+        read = self._store.read(self._uid, self._seen, PIECE)
+        if read.gone:
             self._begin()
-            self._mark = (term, fold.generation)
-        assert self._journal is not None
-        grown = False
-        while entries := self._store.read(self._uid, self._seen).entries:
-            self._journal.writelines(dump(entry) for entry in entries)
-            self._seen = entries[-1]["id"]
-            grown = True
-        if grown:
-            self._journal.flush()
-            _replace(self._folder / "trials.csv", trials_csv(fold.result))
-            best = json.dumps(best_view(fold.result.best), indent=2, ensure_ascii=False)
-            _replace(self._folder / "best.json", best + "\n")
+            return True
+        for entry in read.entries:
+            self.result.apply(entry)
+            self._seen = entry["id"]
+        if term is not None:
+            self._write_journal(read.entries)
+            self._grown = self._grown or bool(read.entries)
+        return bool(read.entries)
+
+    def write(self) -> None:
+        """Writes the files that show the result as it is now, if it is another."""
+        if not self._grown or self._term is None:
+            return
+        began = time.monotonic()
+        _replace(self._folder / "trials.csv", trials_csv(self.result))
+        best = json.dumps(best_view(self.result.best), indent=2, ensure_ascii=False)
+        _replace(self._folder / "best.json", best + "\n")
+        self._grown = False
+        now = time.monotonic()
+        self._next_write = now + max(TICK, (now - began) * RARELY)
+
+    def write_if_due(self) -> None:
+        """As `write`, but seldom enough that a large result delays no decision by much."""
+        if time.monotonic() >= self._next_write:
+            self.write()
 
     def close(self) -> None:
         if self._journal:
             self._journal.close()
             self._journal = None
-            self._mark = None
 
     def _begin(self) -> None:
-        """Starts a new journal file under another name; it replaces the old one once complete."""
+        """From the first entry, into a new journal file."""
         self.close()
-        self._folder.mkdir(parents=True, exist_ok=True)
-        temporary = self._folder / f"{JOURNAL_FILE}.{os.getpid()}"
-        self._journal = temporary.open("w", encoding="utf-8")
+        self.result = Result(self._specification)
         self._seen = "0-0"
-        while entries := self._store.read(self._uid, self._seen).entries:
-            self._journal.writelines(dump(entry) for entry in entries)
-            self._seen = entries[-1]["id"]
-        self._journal.flush()
-        os.fsync(self._journal.fileno())
-        temporary.replace(self._folder / JOURNAL_FILE)
+        self._grown = False
+        self._complete = False
+
+    def _write_journal(self, entries: Sequence[Mapping[str, Any]]) -> None:
+        """Appends to the journal file; a new one replaces the one before it once complete."""
+        temporary = self._folder / f"{JOURNAL_FILE}.{os.getpid()}"
+        if self._journal is None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._journal = temporary.open("w", encoding="utf-8")
+        self._journal.writelines(dump(entry) for entry in entries)
+        if self._complete:
+            self._journal.flush()
+        elif not entries:
+            self._journal.flush()
+            os.fsync(self._journal.fileno())
+            temporary.replace(self._folder / JOURNAL_FILE)
+            self._complete = True
 
 
 def trials_csv(result: Result) -> str:

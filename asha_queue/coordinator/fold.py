@@ -1,4 +1,12 @@
-"""The coordinator's memory: a fold over the journal, and nothing else."""
+"""A journal folded: what the coordinator decides from, and what those who look at it see.
+
+Rules
+
+* The journal is the truth. A fold is remembered only as a snapshot in the same store, beside the
+  journal and as old as it if the store is rolled back, and says up to which entry it goes.
+* A snapshot spares a new coordinator the entries before it. One that is missing, of another format,
+  or of entries that the journal no longer has, costs time and nothing else.
+"""
 
 from typing import Any
 
@@ -6,24 +14,25 @@ from asha_queue.errors import StoreError
 from asha_queue.result import Result
 from asha_queue.search.asha import Asha
 from asha_queue.specification import Specification
-from asha_queue.store.contract import Store
+from asha_queue.store.contract import Snapshot, Store
 from asha_queue.store.journal import decides
+
+#: Entries after which the next snapshot is due, and as part of the trials started: what a new
+#: coordinator has to fold stays small beside the snapshot that it reads.
+SNAPSHOT_AFTER = 10_000
+SNAPSHOT_GROWTH = 0.1
 
 
 class Fold:
-    """Follows one experiment's journal: `search` decides from it, `result` shows it.
-
-    When the store no longer has the entry read last (it was rolled back), everything is folded
-    anew from the start, and `generation` counts up.
-    """
+    """Follows one experiment's journal, from its snapshot on; `search` decides from it."""
 
     def __init__(self, store: Store, uid: str) -> None:
         self._store = store
         self.uid = uid
         description = store.describe(uid)
         self.specification = Specification.from_json(description.specification)
-        self.generation = 0
         self._begin()
+        self._resume()
 
     def _begin(self) -> None:
         specification = self.specification
@@ -34,27 +43,50 @@ class Fold:
             specification.num_trials,
             specification.parameters.grid_size,
         )
-        self.result = Result(specification)
         self.seen = "0-0"
         #: Id of the last entry that a decision depends on; `schedule` is refused without it.
         self.last = ""
+        self._since = 0
 
-    def catch_up(self) -> list[dict[str, Any]]:
-        """Reads and folds all entries after the last one seen, and returns them."""
-        folded: list[dict[str, Any]] = []
+    def _resume(self) -> None:
+        """Begins with the snapshot that a coordinator has kept, if there is one."""
+        snapshot = self._store.snapshot(self.uid)
+        if snapshot is None:
+            return
+        specification = self.specification
+        self.search = Asha.restore(
+            specification.ladder,
+            specification.mode,
+            specification.metric,
+            specification.num_trials,
+            snapshot.state,
+            specification.parameters.grid_size,
+        )
+        self.seen, self.last = snapshot.seen, snapshot.last
+
+    def catch_up(self) -> bool:
+        """Reads and folds all entries after the last one seen; False if there are none."""
+        news = False
         while True:
             read = self._store.read(self.uid, self.seen)
             if read.gone:
                 self._store.describe(self.uid)  # raises when the experiment is gone altogether
                 self._begin()
-                self.generation += 1
-                folded.clear()
+                news = True
                 continue
             if not read.entries:
-                return folded
+                return news
             for entry in read.entries:
                 self._apply(entry)
-            folded += read.entries
+            self._since += len(read.entries)
+            news = True
+
+    def keep(self) -> None:
+        """Leaves a snapshot in the store, if much was folded since the last one."""
+        if self._since >= SNAPSHOT_AFTER + SNAPSHOT_GROWTH * self.search.started:
+            state = self.search.snapshot()
+            self._store.keep_snapshot(self.uid, Snapshot(self.seen, self.last, state))
+            self._since = 0
 
     def _apply(self, entry: dict[str, Any]) -> None:
         if not self.last and entry["type"] != "submitted":
@@ -64,7 +96,21 @@ class Fold:
                 f"Restore it from journal.jsonl, or start anew with --fresh."
             )
         self.search.apply(entry)
-        self.result.apply(entry)
         self.seen = entry["id"]
         if decides(entry):
             self.last = entry["id"]
+
+
+class FullFold(Fold):
+    """A fold from the first entry on, with the `result` too."""
+
+    def _begin(self) -> None:
+        super()._begin()
+        self.result = Result(self.specification)
+
+    def _resume(self) -> None:
+        """A snapshot holds no result."""
+
+    def _apply(self, entry: dict[str, Any]) -> None:
+        super()._apply(entry)
+        self.result.apply(entry)

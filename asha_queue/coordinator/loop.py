@@ -17,13 +17,15 @@ import uuid
 
 from asha_queue.coordinator.fold import Fold
 from asha_queue.coordinator.leadership import Leadership
-from asha_queue.coordinator.repair import Publisher, ensure_wanted, repair
+from asha_queue.coordinator.repair import Publisher, ensure_wanted, publish_due
 from asha_queue.coordinator.slots import Want, divide, lead
 from asha_queue.settings import TICK
-from asha_queue.store.contract import QueuedSegment, ScheduledSegment, Store, Worker
+from asha_queue.store.contract import ScheduledSegment, Store, Worker
 
 #: Seconds between two looks for workers while there is none.
 LOOK_FOR_WORKERS = 0.1
+#: Seconds between two looks of a coordinator that stands by.
+STAND_BY = 0.5
 #: States of an experiment in which nothing is decided any more, unless it is extended.
 ENDED = ("finished", "cancelled")
 
@@ -45,7 +47,7 @@ class Coordinator:
 
     @property
     def ended(self) -> bool:
-        return self.fold.result.state in ENDED
+        return self.fold.search.state in ENDED
 
     @property
     def patience(self) -> float:
@@ -57,12 +59,17 @@ class Coordinator:
 
         Raises StoreUnavailable when the server does not answer: call again.
         """
-        if not self.turn() and not self.ended:
+        if not self.turn():
+            self.wait()
+
+    def wait(self) -> None:
+        """Waits for the next entry, at most until the next turn is due."""
+        if not self.ended:
             self._store.wait({self.uid: self.fold.seen}, self.patience)
 
     def turn(self) -> bool:
         """One round: folds what is new, ticks if it is time, decides. False if nothing happened."""
-        news = bool(self.fold.catch_up())
+        news = self.fold.catch_up()
         if time.monotonic() >= self._next_tick:
             self._tick()
         if self.leadership.leading and not self.ended:
@@ -75,7 +82,9 @@ class Coordinator:
         self.workers = [w for w in everyone if specification.queue in w.info.get("queues", ())]
         self.leadership.renew(self._wants())
         if self.leadership.leading and not self.ended:
-            repair(self._store, self._publisher, self.uid, specification.queue)
+            self._store.reap(self.uid)
+            publish_due(self._store, self._publisher, self.uid, specification.queue)
+            self.fold.keep()
             ensure_wanted(self._store, self.uid, self.workers)
         claims = [
             Want(claimant.uid, claimant.wants, claimant.weight)
@@ -84,13 +93,14 @@ class Coordinator:
         ]
         self._slots = divide(len(self.workers), claims).get(self.uid, 0)
         self._alone = all(claim.wants == 0 for claim in claims if claim.uid != self.uid)
-        pause = TICK if self.workers else LOOK_FOR_WORKERS
+        pause = TICK if self.leadership.leading else STAND_BY
+        pause = pause if self.workers else LOOK_FOR_WORKERS
         self._next_tick = time.monotonic() + pause
 
     def _wants(self) -> int:
         """Slots that the experiment could use now."""
         search, limit = self.fold.search, self.fold.specification.max_concurrent
-        if self.ended or self.fold.result.state == "paused":
+        if search.state != "open":
             return 0
         wants = search.outstanding + len(search.decide(len(self.workers)))
         return wants if limit is None else min(wants, limit)
@@ -119,17 +129,12 @@ class Coordinator:
                 config=(
                     specification.parameters.draw(specification.drawn_seed, decision.trial)
                     if decision.rung == 0
-                    else self.fold.result.trials[decision.trial].config
+                    else {}  # it keeps the one that it began with
                 ),
             )
             for decision in decisions
         ]
         if self._store.schedule(self.uid, self.fold.last, request, segments) != "ok":
             return True  # something happened meanwhile: fold it, then decide again
-        queued = [
-            QueuedSegment(s.trial, s.bracket, s.rung, s.target, attempt=1, config=s.config)
-            for s in segments
-        ]
-        self._publisher.publish(self.uid, queued, specification.queue)
-        self._store.published(self.uid, [(s.trial, s.rung, s.attempt) for s in queued])
+        publish_due(self._store, self._publisher, self.uid, specification.queue)
         return True

@@ -17,9 +17,8 @@ class Publisher(Protocol):
         """Sends one message per segment; raises StoreUnavailable when the broker takes none."""
 
 
-def repair(store: Store, publisher: Publisher, uid: str, queue: str) -> None:
-    """Expires leases, then publishes every queued segment whose time to be published has come."""
-    store.reap(uid)
+def publish_due(store: Store, publisher: Publisher, uid: str, queue: str) -> None:
+    """Publishes every queued segment whose time to be published has come."""
     while segments := store.due(uid, BATCH):
         publisher.publish(uid, segments, queue)
         store.published(uid, [(s.trial, s.rung, s.attempt) for s in segments])

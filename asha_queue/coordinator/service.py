@@ -88,7 +88,7 @@ class Service:
         try:
             news = drive.turn()
             if drive.coordinator.ended:
-                log.info("%s: %s", name, drive.coordinator.fold.result.state)
+                log.info("%s: %s", name, drive.coordinator.fold.search.state)
                 self._drop(uid)
             return news
         except UnknownExperiment:

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from asha_queue.coordinator.fold import Fold
+from asha_queue.coordinator.fold import FullFold
 from asha_queue.errors import AshaQueueError, StoreUnavailable, UnknownExperiment
 from asha_queue.result import Result, TrialResult
 from asha_queue.store.contract import Store
@@ -34,15 +34,15 @@ class _Followed:
         self._store = store
         self._uid = uid
         self._lock = threading.Lock()
-        self._fold: Fold | None = None
+        self._fold: FullFold | None = None
         self._live = LivePoints(store, uid)
 
     @contextmanager
-    def current(self) -> Iterator[tuple[Fold, LivePoints]]:
+    def current(self) -> Iterator[tuple[FullFold, LivePoints]]:
         """The fold as of now, and the live points."""
         with self._lock:
             if self._fold is None:
-                self._fold = Fold(self._store, self._uid)
+                self._fold = FullFold(self._store, self._uid)
             self._fold.catch_up()
             yield self._fold, self._live
 
@@ -113,7 +113,7 @@ class Experiments:
             return {"view": glance, "trial": view, "running": running}
 
     @contextmanager
-    def _of(self, name: str) -> Iterator[tuple[Fold, LivePoints]]:
+    def _of(self, name: str) -> Iterator[tuple[FullFold, LivePoints]]:
         uid = self._store.uid(name)
         if uid is None:
             raise UnknownExperiment(f"no experiment is called {name!r}")

@@ -89,6 +89,11 @@ class Asha:
         return len(self._ladder.levels) - 1
 
     @property
+    def state(self) -> str:
+        """ "open", "paused", "finished" or "cancelled"."""
+        return self._state
+
+    @property
     def started(self) -> int:
         """Trials started so far; the next new one has this number."""
         return self._started

@@ -23,6 +23,7 @@ _DURATIONS = (
     "LEASE",
     "CLOCK_STEP",
     "LEADER_LEASE",
+    "LEADER_SILENT",
     "WORKER_TIMEOUT",
     "PUBLISH_AGAIN",
     "PUBLISH_AGAIN_MAX",
@@ -90,6 +91,19 @@ class Connection:
         """The answer of one command, as redis-py reads it."""
         with self._errors():
             return self._client.execute_command(*words)  # type: ignore[no-untyped-call]
+
+    def identity(self) -> str:
+        """What the server calls the connection that this thread's commands go through."""
+        return str(self.command("CLIENT", "ID"))
+
+    def lives(self, identity: str) -> bool:
+        """Whether a connection has not ended, as far as the server tells this user."""
+        try:
+            return bool(self.command("CLIENT", "LIST", "ID", identity))
+        except StoreUnavailable:
+            raise
+        except StoreError:
+            return True
 
     def hash(self, key: str) -> dict[str, str]:
         """All fields of a hash."""

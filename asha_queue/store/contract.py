@@ -75,6 +75,16 @@ class Read:
 
 
 @dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What the entries of a journal up to and with the id `seen` add up to; `last` is the id of the
+    last decision-relevant one among them."""
+
+    seen: str
+    last: str
+    state: Json
+
+
+@dataclass(frozen=True, slots=True)
 class ScheduledSegment:
     """A decision to be written: rung 0 starts the next trial with `config`, a higher rung promotes
     (and keeps the config that the trial began with)."""
@@ -239,6 +249,13 @@ class Store(Protocol):
     def read(self, uid: str, seen: str, count: int = 1000) -> Read:
         """At most `count` entries after the id `seen` ("" or "0-0": from the start)."""
 
+    def keep_snapshot(self, uid: str, snapshot: Snapshot) -> None:
+        """Keeps what a coordinator has folded, in the place of what was kept before; nothing
+        happens if the journal does not have the entry `seen` (the store was rolled back)."""
+
+    def snapshot(self, uid: str) -> Snapshot | None:
+        """What was kept last; None if it was nothing that this version understands."""
+
     def wait(self, seen: Mapping[str, str], seconds: float) -> None:
         """Returns when one of these experiments (uid → id of the last entry read) may have a later
         entry, at the latest after `seconds`; may return early."""
@@ -331,7 +348,10 @@ class Store(Protocol):
     # -- the fleet -----------------------------------------------------------------------------
 
     def lead(self, uid: str, who: str, wants: int) -> Lead:
-        """Takes or renews leadership; `wants` (slots it could use now) is kept for `claimants`."""
+        """Takes or renews leadership; `wants` (slots it could use now) is kept for `claimants`.
+
+        A leader that misses its renewals is replaced after LEADER_LEASE; after LEADER_SILENT if the
+        server has seen the end of its connection, as it does when a process is killed."""
 
     def resign(self, uid: str, who: str) -> None:
         """Ends the leadership of `who`."""

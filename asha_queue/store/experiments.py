@@ -16,6 +16,7 @@ from asha_queue.store.contract import (
     QueuedSegment,
     Read,
     ScheduledSegment,
+    Snapshot,
 )
 
 #: Weight and queue of what the first version submitted, which had neither.
@@ -118,6 +119,17 @@ class Experiments(Part):
             return Read(entries=[], gone=True)
         return Read(entries=[journal.entry(i, _fields(pairs)) for i, pairs in rows], gone=False)
 
+    def keep_snapshot(self, uid: str, snapshot: Snapshot) -> None:
+        where = [keys.experiment(uid)]
+        state = journal.encode(snapshot.state)
+        self._connection.run("keep_snapshot", where, snapshot.seen, snapshot.last, state)
+
+    def snapshot(self, uid: str) -> Snapshot | None:
+        kept = self._connection.hash(keys.snapshot(uid))
+        if not kept or int(kept["v"]) != FORMAT:
+            return None
+        return Snapshot(kept["seen"], kept["last"], journal.decode(kept["state"]))
+
     def wait(self, seen: Mapping[str, str], seconds: float) -> None:
         streams = {keys.journal(uid): last or "0-0" for uid, last in seen.items()}
         self._connection.block(streams, seconds)
@@ -135,7 +147,10 @@ class Experiments(Part):
         return points, rows[-1][0] if rows else seen
 
     def lead(self, uid: str, who: str, wants: int) -> Lead:
-        term, leader = self._connection.find(uid, "lead", [keys.experiment(uid)], who, wants)
+        where, mine = [keys.experiment(uid)], self._connection.identity()
+        term, leader, silent = self._connection.find(uid, "lead", where, who, wants, mine, "")
+        if silent and not self._connection.lives(silent):
+            term, leader, _ = self._connection.find(uid, "lead", where, who, wants, mine, leader)
         return Lead(term=int(term), leader=leader, leading=leader == who)
 
     def resign(self, uid: str, who: str) -> None:

@@ -9,6 +9,7 @@ asha:coordinators                  hash    fleet        for ever  coordinator �
 asha:coordinators:seen             zset    fleet        for ever  coordinator by its last beat (µs)
 asha:experiment:UID                hash    experiments  delete    the experiment, see below
 asha:experiment:UID:journal        stream  all scripts  delete    the journal; never trimmed
+asha:experiment:UID:snapshot       hash    experiments  delete    a fold of it: v, seen, last, state
 asha:experiment:UID:live           stream  experiments  delete    about LIVE_POINTS live reports
 asha:experiment:UID:queued         zset    segments     delete    trial by its next publication (µs)
 asha:experiment:UID:running        zset    segments     delete    trial by its deadline (lease µs)
@@ -22,9 +23,9 @@ asha:experiment:UID:checkpoints:N  list    segments     delete    its checkpoint
 The experiment's hash: v, name, specification (JSON), retries, weight, queue, state, draining (1: a
 pause drains what runs), num_samples and max_t (once extended), submitted_at, last (id of the last
 decision-relevant entry), request (of the last decision accepted), trials (how many were started),
-clock and tick (the lease clock, and server time of its last tick), leader, term, leader_until,
-wants, stale. Times in µs, except submitted_at (s). What the first version wrote has neither weight
-nor queue nor draining.
+clock and tick (the lease clock, and server time of its last tick), leader, leader_client (id of its
+connection), term, leader_until, wants, stale. Times in µs, except submitted_at (s). What the first
+version wrote has neither weight nor queue nor draining.
 
 A trial's record: bracket, rung, target, attempt, state, config (JSON), publications; token, claim,
 worker and started (= token once started) of its newest claim; ended_token, ended_claim, ended_how
@@ -52,6 +53,10 @@ def experiment(uid: str) -> str:
 
 def journal(uid: str) -> str:
     return experiment(uid) + ":journal"
+
+
+def snapshot(uid: str) -> str:
+    return experiment(uid) + ":snapshot"
 
 
 def live(uid: str) -> str:

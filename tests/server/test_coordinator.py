@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asha_queue.coordinator import fold
 from asha_queue.coordinator.loop import Coordinator
 from asha_queue.coordinator.slots import Want, divide, lead
 from asha_queue.errors import ProgramError
@@ -17,7 +18,8 @@ from asha_queue.search.space import uniform
 from asha_queue.simulation import simulate
 from asha_queue.specification import Specification
 from asha_queue.store import connect
-from asha_queue.store.contract import Outcome, QueuedSegment, Store
+from asha_queue.store.contract import Outcome, QueuedSegment, Snapshot, Store
+from asha_queue.store.journal import decides
 from asha_queue.store.memory import MemoryStore
 
 SPECIFICATION = Specification(
@@ -130,7 +132,13 @@ def test_one_worker_trains_the_segments_that_the_simulator_trains_in_the_same_or
     assert check(journal) == []
 
 
-def test_a_coordinator_replaced_after_every_step_decides_as_one_that_lives(store: Store) -> None:
+@pytest.mark.parametrize("snapshots", ["with snapshots", "without"])
+def test_a_coordinator_replaced_after_every_step_decides_as_one_that_lives(
+    store: Store, snapshots: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if snapshots == "with snapshots":
+        monkeypatch.setattr(fold, "SNAPSHOT_AFTER", 1)
+        monkeypatch.setattr(fold, "SNAPSHOT_GROWTH", 0)
     uid = submitted(store)
     queue = Queue()
 
@@ -153,14 +161,34 @@ def test_a_coordinator_replaced_after_every_step_decides_as_one_that_lives(store
     assert trials_in_order(journal) == trials_in_order(simulated.journal)
     assert journal[-1]["type"] == "finished"
     assert check(journal) == []
+    assert (store.snapshot(uid) is not None) == (snapshots == "with snapshots")
+
+
+def test_a_fold_from_a_snapshot_is_the_fold_of_the_whole_journal(store: Store) -> None:
+    uid = submitted(store)
+    drive(store, uid, workers=2)
+    journal = store.read(uid, "0-0", 10_000).entries
+    whole = fold.Fold(store, uid)
+    whole.catch_up()
+    half = fold.Fold(store, uid)
+    for entry in journal[: len(journal) // 2]:
+        half.search.apply(entry)
+        half.seen = entry["id"]
+        half.last = entry["id"] if decides(entry) else half.last
+    store.keep_snapshot(uid, Snapshot(half.seen, half.last, half.search.snapshot()))
+    resumed = fold.Fold(store, uid)
+    assert resumed.seen == half.seen
+    resumed.catch_up()
+    assert resumed.search.snapshot() == whole.search.snapshot()
+    assert (resumed.seen, resumed.last) == (whole.seen, whole.last)
 
 
 def test_several_workers_end_the_search_with_every_rule_kept(store: Store) -> None:
     uid = submitted(store)
     coordinator = drive(store, uid, workers=5)
     assert check(store.read(uid, "0-0", 10_000).entries) == []
-    assert coordinator.fold.result.state == "finished"
-    assert len(coordinator.fold.result.trials) == 30
+    assert coordinator.fold.search.state == "finished"
+    assert coordinator.fold.search.started == 30
 
 
 def test_a_second_coordinator_follows_and_decides_nothing(store: Store) -> None:

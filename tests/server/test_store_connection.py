@@ -9,9 +9,10 @@ import pytest
 import redis
 
 from asha_queue.errors import ProtocolError, StoreError, StoreUnavailable
+from asha_queue.settings import LEADER_LEASE
 from asha_queue.store import connect, keys
-from asha_queue.store.contract import ScheduledSegment, Store
-from tests.conftest import free_port
+from asha_queue.store.contract import ScheduledSegment, Snapshot, Store
+from tests.conftest import free_port, wait_until
 
 UID = "1f2e3d"
 
@@ -97,6 +98,31 @@ def test_wait_ends_when_an_entry_comes_and_at_its_time_limit(store: Store) -> No
     assert time.monotonic() - before < 5
 
 
+def test_a_leader_whose_connection_has_ended_is_replaced_before_its_lease_is_over(
+    store: Store, broker: str, client: redis.Redis
+) -> None:
+    killed = connect(broker)
+    assert killed.lead(UID, "killed", 1).leading
+    assert not store.lead(UID, "next", 1).leading
+    killed.close()
+    wait_until(lambda: store.lead(UID, "next", 1).leading, "the next one leads", LEADER_LEASE)
+    till = int(client.hget(keys.experiment(UID), "leader_until") or 0) / 1e6
+    assert till - LEADER_LEASE < store.describe(UID).submitted_at + LEADER_LEASE
+    assert store.lead(UID, "next", 1).term == 2
+
+
+def test_a_silent_leader_that_is_connected_keeps_its_lease(store: Store, broker: str) -> None:
+    frozen = connect(broker)
+    frozen.lead(UID, "frozen", 1)
+    began = store.describe(UID).submitted_at
+    wait_until(lambda: store.lead(UID, "next", 1).leading, "the next one leads", 2 * LEADER_LEASE)
+    client = redis.Redis.from_url(broker)
+    now = client.time()
+    client.close()
+    frozen.close()
+    assert now[0] + 1 - began >= LEADER_LEASE
+
+
 def test_threads_share_a_store(store: Store) -> None:
     answers: list[int] = []
 
@@ -125,6 +151,8 @@ def test_no_key_has_a_time_to_live_and_every_key_is_in_the_table(
     )
     store.refuse(UID, 0, 0, 1, "a", "no GPU")
     store.lead(UID, "me", 1)
+    last = store.describe(UID).last
+    store.keep_snapshot(UID, Snapshot(last, last, {}))
     store.beat("a", {})
     store.report(UID, [{"step": 1}])
     for key in client.scan_iter("*"):

@@ -16,7 +16,7 @@ from asha_queue.settings import (
     UNWITNESSED_LIMIT,
     WORKER_TIMEOUT,
 )
-from asha_queue.store.contract import Claim, Json, Outcome, ScheduledSegment, Store
+from asha_queue.store.contract import Claim, Json, Outcome, ScheduledSegment, Snapshot, Store
 from tests.server.sides import MemorySide, ServerSide, Side
 
 UID = "1f2e3d"
@@ -673,6 +673,33 @@ def test_a_worker_gives_back_what_it_claimed_and_cannot_start(side: Side, store:
     store.start(UID, 0, started, 0)
     store.refuse(UID, 0, 0, 1, "b", "too late")
     assert len(store.running(UID)) == 1
+
+
+# -- snapshots ---------------------------------------------------------------------------------
+
+
+def test_the_last_snapshot_is_kept_with_every_number_as_it_was(store: Store) -> None:
+    assert store.snapshot(UID) is None
+    states: list[Json] = [{"open": []}, {"rungs": [[0, 0.1 + 0.2], [1, "NaN"]]}]
+    for state in states:
+        snapshot = Snapshot(last(store), last(store), state)
+        store.keep_snapshot(UID, snapshot)
+        assert store.snapshot(UID) == snapshot
+    store.delete(UID)
+    assert store.snapshot(UID) is None
+
+
+def test_a_snapshot_of_entries_that_the_journal_does_not_have_is_not_kept(
+    side: Side, store: Store
+) -> None:
+    before = side.save()
+    schedule(store, new(0))
+    later = Snapshot(last(store), last(store), {})
+    side.roll_back(before)
+    store.keep_snapshot(UID, later)
+    store.keep_snapshot("nobody", later)
+    assert store.snapshot(UID) is None
+    assert store.snapshot("nobody") is None
 
 
 # -- the fleet ---------------------------------------------------------------------------------

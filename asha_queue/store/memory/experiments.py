@@ -1,6 +1,7 @@
 """Experiments, their journals and their decisions, in memory."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from asha_queue import settings
 from asha_queue.errors import NewerFormat, ProtocolError
@@ -13,6 +14,7 @@ from asha_queue.store.contract import (
     QueuedSegment,
     Read,
     ScheduledSegment,
+    Snapshot,
 )
 from asha_queue.store.memory.fleet import Fleet
 from asha_queue.store.memory.state import (
@@ -90,6 +92,16 @@ class Experiments(Fleet):
             return Read([], gone=True)
         after = entries[place + 1 : place + 1 + count]
         return Read(clean({"entries": after})["entries"], gone=False)
+
+    def keep_snapshot(self, uid: str, snapshot: Snapshot) -> None:
+        experiment = self.memory.experiments.get(uid)
+        if experiment and any(entry["id"] == snapshot.seen for entry in experiment.journal):
+            experiment.snapshot = replace(snapshot, state=clean(snapshot.state))
+
+    def snapshot(self, uid: str) -> Snapshot | None:
+        experiment = self.memory.experiments.get(uid)
+        kept = experiment.snapshot if experiment else None
+        return replace(kept, state=clean(kept.state)) if kept else None
 
     def wait(self, seen: Mapping[str, str], seconds: float) -> None:
         """Returns at once: the clock is the caller's."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from asha_queue import settings
 from asha_queue.errors import ProtocolError
 from asha_queue.store import journal
-from asha_queue.store.contract import Attendant, Decided, Json, State, Worker
+from asha_queue.store.contract import Attendant, Decided, Json, Snapshot, State, Worker
 
 
 @dataclass
@@ -112,6 +112,7 @@ class Experiment:
     wants: int = 0
     stale: int = 0
     journal: list[Json] = field(default_factory=list)
+    snapshot: Snapshot | None = None
     live: list[tuple[str, Json]] = field(default_factory=list)
     records: dict[int, Record] = field(default_factory=dict)
     refusals: dict[str, str] = field(default_factory=dict)
