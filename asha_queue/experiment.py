@@ -201,6 +201,7 @@ def _coordinate(
     live = LivePoints(store, uid)
     next_show = next_tend = 0.0
     hint_at: float | None = time.monotonic() + HINT_AFTER
+    aside: set[str] = set()
     try:
         while True:
             try:
@@ -215,6 +216,10 @@ def _coordinate(
                     shown.show(overview(drive.result(SHOW_WITHIN), coordinator.workers, points))
                 if coordinator.ended:
                     return drive.result()
+                for worker in coordinator.workers:
+                    if worker.aside and worker.aside not in aside:
+                        aside.add(worker.aside)
+                        shown.say(f"{worker.name} is set aside for a while: {worker.aside}")
                 if coordinator.workers:
                     hint_at = None
                 elif hint_at and now >= hint_at:

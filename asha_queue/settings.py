@@ -28,10 +28,15 @@ WORKER_TIMEOUT: Final = 25.0
 PUBLISH_AGAIN: Final = 30.0
 #: … up to this many seconds.
 PUBLISH_AGAIN_MAX: Final = 960.0
-#: Seconds until a segment that a node refused is published again.
-REFUSED_AGAIN: Final = 2.0
-#: Seconds for which a retry avoids the worker it failed on, while others live.
+#: Seconds for which a retry avoids the host or worker it failed on, while others live …
 AVOID: Final = 60.0
+#: … and until it is published again, if they have taken it.
+REFUSED_AGAIN: Final = 2.0
+#: Different trials that must have failed on a worker one after the other for it to be set aside.
+IN_A_ROW: Final = 3
+#: Seconds for which a worker is set aside: the first time, and at most.
+ASIDE: Final = 10.0
+ASIDE_MAX: Final = 600.0
 
 #: Deaths of a training process without checkpoint progress in between that make a trial fail.
 POISON_LIMIT: Final = 3

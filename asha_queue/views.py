@@ -85,7 +85,8 @@ def overview(
 def fleet(
     workers: Sequence[Worker], drained: Mapping[str, str], overviews: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
-    """The live workers, what each trains, and which of them were told to drain (`drained`)."""
+    """The live workers, what each trains, which of them were told to drain (`drained`), and why one
+    is set aside."""
     trains = {
         segment["worker"]: {"experiment": view["name"], **segment}
         for view in overviews
@@ -98,6 +99,7 @@ def fleet(
             "queues": worker.info.get("queues", []),
             "version": worker.info.get("version"),
             "draining": worker.name in drained,
+            "aside": worker.aside or None,
             "trains": trains.get(worker.name),
         }
         for worker in workers

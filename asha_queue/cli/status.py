@@ -79,6 +79,8 @@ def _worker_table(workers: list[dict[str, Any]]) -> Table:
             ",".join(worker["queues"]),
             segment + (" (draining)" if worker["draining"] else ""),
         )
+        if worker["aside"]:
+            table.add_row("", "", "", f"set aside: {worker['aside']}")
     return table
 
 

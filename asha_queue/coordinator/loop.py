@@ -39,7 +39,7 @@ class Coordinator:
         self.uid = uid
         self.fold = Fold(store, uid)
         self.leadership = Leadership(store, uid)
-        #: Live workers that serve the experiment's queue.
+        #: Live workers that serve the experiment's queue, those that are set aside too.
         self.workers: list[Worker] = []
         self._slots = 0
         self._alone = True
@@ -91,7 +91,8 @@ class Coordinator:
             for claimant in self._store.claimants()
             if claimant.queue == specification.queue
         ]
-        self._slots = divide(len(self.workers), claims).get(self.uid, 0)
+        able = sum(not worker.aside for worker in self.workers)
+        self._slots = divide(able, claims).get(self.uid, 0)
         self._alone = all(claim.wants == 0 for claim in claims if claim.uid != self.uid)
         pause = TICK if self.leadership.leading else STAND_BY
         pause = pause if self.workers else LOOK_FOR_WORKERS

@@ -29,6 +29,10 @@ def workers(alive: Sequence[Worker], drained: Mapping[str, str], version: str) -
         groups[host_of(worker), ", ".join(queues_of(worker))].append(worker)
     for (host, queues), group in sorted(groups.items()):
         yield _group(host, queues, group, drained)
+    for worker in alive:
+        if worker.aside:
+            says = f"{worker.name} is set aside for a while: {worker.aside}"
+            yield Finding("workers", "warning", says)
     yield _versions(alive, version)
 
 

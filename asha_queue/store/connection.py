@@ -29,8 +29,10 @@ _DURATIONS = (
     "PUBLISH_AGAIN_MAX",
     "REFUSED_AGAIN",
     "AVOID",
+    "ASIDE",
+    "ASIDE_MAX",
 )
-_NUMBERS = ("FORMAT", "POISON_LIMIT", "UNWITNESSED_LIMIT", "LIVE_POINTS")
+_NUMBERS = ("FORMAT", "IN_A_ROW", "POISON_LIMIT", "UNWITNESSED_LIMIT", "LIVE_POINTS")
 
 #: Words in what the server answers (redis-py removes some of its error codes), and what to do.
 _REMEDIES = {

@@ -126,10 +126,11 @@ class Claim:
 
     "run": train from `start` (the resource of the newest checkpoint, or 0) to `target`, call
     `start` first. "completed": a checkpoint stood at the target and its metrics were journalled.
-    "refused": `reason` is a sentence for the log; the other fields are empty unless it is "run".
+    "refused": `reason` is a sentence for the log. "aside": this worker is set aside for `reason`,
+    and shall ask for nothing for `aside_for` seconds. Other fields are empty unless it is "run".
     """
 
-    outcome: Literal["run", "completed", "refused"]
+    outcome: Literal["run", "completed", "refused", "aside"]
     reason: str = ""
     token: int = 0
     bracket: int = 0
@@ -140,6 +141,7 @@ class Claim:
     config: Json = field(default_factory=dict)
     #: Newest last, each {"path", "resource", "metrics", "bytes", "digest"}.
     checkpoints: list[Json] = field(default_factory=list)
+    aside_for: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,11 +179,12 @@ class Claimant:
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """A live worker, what it said of itself and when it was last heard."""
+    """A live worker, what it said of itself, when it was last heard, and why it is set aside."""
 
     name: str
     info: Json
     seen_at: float
+    aside: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,8 +322,11 @@ class Store(Protocol):
         reached: int,
         checkpoint: Json | None = None,
     ) -> Failed:
-        """Journals `failed`: "retry" while the experiment's `retries` last (the worker it failed
-        on is avoided for a minute while others live), else "final"."""
+        """Journals `failed`: "retry" while the experiment's `retries` last (the host it failed on
+        is avoided for a minute while others live, else the worker), else "final".
+
+        A worker on which several trials have failed in a row, one of which was then trained
+        elsewhere, is set aside for a while; each time for longer, until it completes a segment."""
 
     def release(self, uid: str, trial: int, claim: str | int, reason: str, counts: bool) -> Written:
         """Gives up a claim, named by its claim id or token, whose process is gone: journals `lost`
@@ -333,8 +339,8 @@ class Store(Protocol):
     def refuse(
         self, uid: str, trial: int, rung: int, attempt: int, worker: str, reason: str
     ) -> None:
-        """This worker cannot run this segment, for `reason`: it is published again in 2 s. Gives
-        back the worker's own claim, too, as long as that was not started."""
+        """This worker cannot run this segment, for `reason`: it is due at once. Gives back the
+        worker's own claim, too, as long as that was not started."""
 
     def refusals(self, uid: str) -> dict[str, str]:
         """Worker to the reason why it refused last; forgotten when it starts a segment."""
@@ -367,6 +373,10 @@ class Store(Protocol):
 
     def workers(self) -> list[Worker]:
         """The workers heard within WORKER_TIMEOUT, by name."""
+
+    def set_aside(self, worker: str, reason: str) -> None:
+        """This worker can train nothing at present: it is given nothing for a while; each time for
+        longer, until it completes a segment."""
 
     def drain(self, workers: Sequence[str], by: str) -> None:
         """Marks workers that shall hand back their segments and end."""

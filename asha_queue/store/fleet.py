@@ -8,6 +8,7 @@ from asha_queue.store.connection import Part
 from asha_queue.store.contract import Attendant, Json, Worker
 
 _WORKERS = [keys.WORKERS, keys.SEEN]
+_TROUBLES = [keys.TROUBLES, keys.ASIDE]
 _COORDINATORS = [keys.COORDINATORS, keys.COORDINATORS_SEEN]
 
 
@@ -15,14 +16,17 @@ class Fleet(Part):
     """The methods of `Store` that take a worker or a coordinator."""
 
     def beat(self, worker: str, info: Json) -> bool:
-        where = [*_WORKERS, keys.DRAINS]
+        where = [*_WORKERS, keys.DRAINS, *_TROUBLES]
         return bool(self._connection.run("beat", where, worker, journal.encode(info)))
 
     def leave(self, worker: str) -> None:
-        self._connection.run("leave", _WORKERS, worker)
+        self._connection.run("leave", [*_WORKERS, *_TROUBLES], worker)
 
     def workers(self) -> list[Worker]:
-        return [Worker(*row) for row in self._alive(_WORKERS)]
+        return [Worker(*row) for row in self._alive([*_WORKERS, *_TROUBLES])]
+
+    def set_aside(self, worker: str, reason: str) -> None:
+        self._connection.run("set_aside", _TROUBLES, worker, reason)
 
     def drain(self, workers: Sequence[str], by: str) -> None:
         self._connection.run("drain", [keys.DRAINS], by, *workers)
@@ -40,12 +44,15 @@ class Fleet(Part):
         self._connection.run("leave", _COORDINATORS, who)
 
     def attendants(self) -> list[Attendant]:
-        return [Attendant(*row) for row in self._alive(_COORDINATORS)]
+        return [Attendant(*row[:3]) for row in self._alive(_COORDINATORS)]
 
-    def _alive(self, where: list[str]) -> list[tuple[str, Any, float]]:
-        """Name, what it says of itself and when it was last heard, by name."""
+    def _alive(self, where: list[str]) -> list[tuple[str, Any, float, str]]:
+        """Name, what it says of itself, when it was last heard and why it is set aside, by name."""
         rows = self._connection.run("alive", where)
         return sorted(
-            ((name, journal.decode(info), int(seen) / 1e6) for name, info, seen in rows),
+            (
+                (name, journal.decode(info), int(seen) / 1e6, aside)
+                for name, info, seen, aside in rows
+            ),
             key=lambda row: row[0],
         )

@@ -4,6 +4,8 @@ pattern                            type    owner        lifetime  holds
 asha:names                         hash    experiments  for ever  name → uid
 asha:workers                       hash    fleet        for ever  worker → what it says (JSON)
 asha:workers:seen                  zset    fleet        for ever  worker by its last beat (µs)
+asha:workers:troubles              hash    fleet        for ever  worker → its troubles (JSON)
+asha:workers:aside                 zset    fleet        for ever  worker set aside, until when (µs)
 asha:drains                        hash    fleet        undrain   worker → who drains it
 asha:coordinators                  hash    fleet        for ever  coordinator → what it says (JSON)
 asha:coordinators:seen             zset    fleet        for ever  coordinator by its last beat (µs)
@@ -41,6 +43,8 @@ from typing import Final
 NAMES: Final = "asha:names"
 WORKERS: Final = "asha:workers"
 SEEN: Final = "asha:workers:seen"
+TROUBLES: Final = "asha:workers:troubles"
+ASIDE: Final = "asha:workers:aside"
 DRAINS: Final = "asha:drains"
 COORDINATORS: Final = "asha:coordinators"
 COORDINATORS_SEEN: Final = "asha:coordinators:seen"

@@ -16,10 +16,12 @@ class Segments(Part):
     def claim(
         self, uid: str, trial: int, rung: int, attempt: int, claim: str, worker: str
     ) -> Claim:
-        where = [keys.experiment(uid), keys.SEEN]
+        where = [keys.experiment(uid), keys.SEEN, keys.TROUBLES, keys.ASIDE]
         answer = self._connection.run("claim", where, trial, rung, attempt, claim, worker)
         if answer[0] == "refused":
             return Claim("refused", reason=answer[1])
+        if answer[0] == "aside":
+            return Claim("aside", reason=answer[1], aside_for=int(answer[2]) / 1e6)
         if answer[0] == "completed":
             return Claim("completed")
         checkpoints = [journal.decode(journal.decode(text)["text"]) for text in answer[7]]
@@ -49,7 +51,9 @@ class Segments(Part):
         return self._written("checkpoint", uid, trial, token, *_checkpoint(checkpoint))
 
     def complete(self, uid: str, trial: int, token: int, outcome: Outcome) -> Written:
-        return self._written("complete", uid, trial, token, *_outcome(outcome))
+        where = [keys.experiment(uid), keys.TROUBLES, keys.ASIDE]
+        answer: Written = self._connection.run("complete", where, trial, token, *_outcome(outcome))
+        return answer
 
     def suspend(self, uid: str, trial: int, token: int, outcome: Outcome) -> Written:
         return self._written("suspend", uid, trial, token, *_outcome(outcome))
@@ -66,7 +70,7 @@ class Segments(Part):
         members = journal.members({"error": error, "reached": reached, "checkpoint": checkpoint})
         answer: Failed = self._connection.run(
             "fail",
-            [keys.experiment(uid)],
+            [keys.experiment(uid), keys.TROUBLES, keys.ASIDE],
             trial,
             token,
             members,

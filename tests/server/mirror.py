@@ -11,7 +11,7 @@ from asha_queue.errors import AshaQueueError
 from tests.server.sides import MemorySide, ServerSide, Side
 
 #: Fields that are read off a clock.
-TIMES = ("at", "submitted_at", "seen_at")
+TIMES = ("at", "submitted_at", "seen_at", "aside_for")
 IDS = ("id", "last")
 
 

@@ -77,7 +77,7 @@ class ServerSide:
             for key in self._records(uid):
                 if client.hexists(key, "avoid_until"):
                     client.hincrby(key, "avoid_until", -microseconds)
-        for alive in (keys.SEEN, keys.COORDINATORS_SEEN):
+        for alive in (keys.SEEN, keys.COORDINATORS_SEEN, keys.ASIDE):
             self._shift_scores(alive, microseconds)
 
     def _shift_scores(self, key: str, microseconds: int) -> None:

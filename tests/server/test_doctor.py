@@ -217,6 +217,15 @@ def test_a_worker_of_another_version_is_named(store: Store, broker: str) -> None
     assert f"install asha-queue {VERSION}" in says
 
 
+def test_a_worker_that_is_set_aside_is_named_with_the_reason(store: Store, broker: str) -> None:
+    beat(store, "gpu0@node-a")
+    beat(store, "gpu1@node-a")
+    store.set_aside("gpu1@node-a", "its storage is full")
+    [warning] = found(examine(broker, VERSION, None), "workers", "warning")
+    assert "gpu1@node-a is set aside" in warning
+    assert "its storage is full" in warning
+
+
 def test_an_experiment_without_a_leader_is_an_error_until_it_has_one(
     store: Store, broker: str
 ) -> None:

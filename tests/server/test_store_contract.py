@@ -6,8 +6,10 @@ import pytest
 
 from asha_queue.errors import NewerFormat, ProtocolError, UnknownExperiment
 from asha_queue.settings import (
+    ASIDE,
     AVOID,
     CLOCK_STEP,
+    IN_A_ROW,
     LEADER_LEASE,
     LEASE,
     POISON_LIMIT,
@@ -646,13 +648,11 @@ def test_what_a_dead_worker_may_have_taken_and_never_claimed_is_due_again(store:
     assert [segment.trial for segment in store.running(UID)] == [2]
 
 
-def test_a_refused_segment_goes_to_another_node_soon(side: Side, store: Store) -> None:
+def test_a_refused_segment_is_due_at_once_for_another_node(store: Store) -> None:
     schedule(store, new(0))
     store.published(UID, [(0, 0, 1)])
     store.refuse(UID, 0, 0, 1, "a", "digits.py differs")
     assert store.refusals(UID) == {"a": "digits.py differs"}
-    assert store.due(UID) == []
-    side.advance(REFUSED_AGAIN + 0.5)
     assert [segment.attempt for segment in store.due(UID)] == [1]
     run(store, 0, worker="a")
     assert store.refusals(UID) == {}
@@ -673,6 +673,115 @@ def test_a_worker_gives_back_what_it_claimed_and_cannot_start(side: Side, store:
     store.start(UID, 0, started, 0)
     store.refuse(UID, 0, 0, 1, "b", "too late")
     assert len(store.running(UID)) == 1
+
+
+# -- workers that are set aside ----------------------------------------------------------------
+
+
+def fail_on(store: Store, trial: int, worker: str) -> None:
+    """Starts a new trial that fails on this worker."""
+    schedule(store, new(trial))
+    assert store.fail(UID, trial, run(store, trial, worker=worker), "CUDA error", 0) == "retry"
+
+
+def complete_elsewhere(store: Store, trial: int, worker: str) -> None:
+    store.complete(UID, trial, run(store, trial, attempt=2, worker=worker), outcome())
+
+
+def aside(store: Store) -> dict[str, str]:
+    return {worker.name: worker.aside for worker in store.workers() if worker.aside}
+
+
+@pytest.fixture
+def fleet(store: Store) -> Store:
+    for worker in ("gpu0@bad", "gpu0@good"):
+        store.beat(worker, {})
+    return store
+
+
+def test_a_worker_that_fails_what_others_train_is_set_aside(side: Side, fleet: Store) -> None:
+    for trial in range(IN_A_ROW):
+        fail_on(fleet, trial, "gpu0@bad")
+    assert aside(fleet) == {}  # it may be the trials
+    complete_elsewhere(fleet, 0, "gpu0@good")
+    [reason] = aside(fleet).values()
+    assert "3 trials in a row" in reason
+    assert "trial 0 of digits" in reason
+    schedule(fleet, new(3))
+    fleet.published(UID, [(3, 0, 1)])
+    answer = fleet.claim(UID, 3, 0, 1, "c", "gpu0@bad")
+    assert (answer.outcome, answer.reason) == ("aside", reason)
+    assert 0 < answer.aside_for <= ASIDE
+    assert 3 in [segment.trial for segment in fleet.due(UID)]  # at once, for others
+    assert fleet.claim(UID, 3, 0, 1, "c2", "gpu0@good").outcome == "run"
+
+
+def test_each_time_it_is_set_aside_for_longer_until_it_completes_a_segment(
+    side: Side, fleet: Store
+) -> None:
+    for trial in range(IN_A_ROW):
+        fail_on(fleet, trial, "gpu0@bad")
+    complete_elsewhere(fleet, 0, "gpu0@good")
+    side.advance(ASIDE + 1)
+    fleet.beat("gpu0@bad", {})
+    fleet.beat("gpu0@good", {})
+    assert aside(fleet) == {}
+    fail_on(fleet, 3, "gpu0@bad")
+    assert fleet.claim(UID, 3, 0, 2, "c", "gpu0@bad").aside_for > 1.5 * ASIDE
+    side.advance(2 * ASIDE + 1)
+    fleet.beat("gpu0@bad", {})
+    schedule(fleet, new(4))
+    fleet.complete(UID, 4, run(fleet, 4, worker="gpu0@bad"), outcome())
+    fail_on(fleet, 5, "gpu0@bad")
+    assert aside(fleet) == {}
+
+
+def test_trials_that_fail_everywhere_set_nobody_aside(side: Side, fleet: Store) -> None:
+    for trial in range(IN_A_ROW + 1):
+        fail_on(fleet, trial, "gpu0@bad")
+        assert fleet.fail(UID, trial, run(fleet, trial, 0, 2, "gpu0@good"), "no", 0) == "final"
+    assert aside(fleet) == {}
+
+
+def test_one_trial_that_fails_again_and_again_is_no_row_of_trials(store: Store) -> None:
+    store.submit("more", "patient", {"name": "patient", "retries": 9})
+    store.schedule("more", store.describe("more").last, "r", [new(0)])
+    store.beat("a", {})
+    for attempt in range(1, IN_A_ROW + 2):
+        token = store.claim("more", 0, 0, attempt, f"c{attempt}", "a").token
+        store.start("more", 0, token, 0)
+        store.fail("more", 0, token, "no", 0)
+    token = store.claim("more", 0, 0, IN_A_ROW + 2, "c", "b").token
+    store.start("more", 0, token, 0)
+    store.complete("more", 0, token, outcome())
+    assert aside(store) == {}
+
+
+def test_a_worker_that_cannot_save_is_set_aside_and_forgotten_when_it_leaves(
+    side: Side, fleet: Store
+) -> None:
+    fleet.set_aside("gpu0@bad", "its storage is full")
+    assert aside(fleet) == {"gpu0@bad": "its storage is full"}
+    schedule(fleet, new(0))
+    assert fleet.claim(UID, 0, 0, 1, "c", "gpu0@bad").outcome == "aside"
+    fleet.leave("gpu0@bad")
+    fleet.beat("gpu0@bad", {})
+    assert aside(fleet) == {}
+    fleet.set_aside("gpu0@bad", "its storage is full")
+    side.advance(WORKER_TIMEOUT + 1)
+    fleet.beat("gpu0@good", {})  # forgets those that are silent
+    assert fleet.claim(UID, 0, 0, 1, "c", "gpu0@bad").outcome == "run"
+
+
+def test_a_retry_avoids_the_whole_host_while_another_lives(store: Store) -> None:
+    for worker in ("gpu0@bad", "gpu1@bad", "gpu0@good"):
+        store.beat(worker, {})
+    fail_on(store, 0, "gpu0@bad")
+    for worker in ("gpu0@bad", "gpu1@bad"):
+        assert "avoids gpu0@bad" in store.claim(UID, 0, 0, 2, "c", worker).reason
+    store.leave("gpu0@good")
+    assert "avoids gpu0@bad" in store.claim(UID, 0, 0, 2, "c", "gpu0@bad").reason
+    assert store.claim(UID, 0, 0, 2, "c", "gpu1@bad").outcome == "run"
 
 
 # -- snapshots ---------------------------------------------------------------------------------

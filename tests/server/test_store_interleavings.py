@@ -417,6 +417,11 @@ class Interleavings(RuleBasedStateMachine):
             self.call("beat", worker, {"device": "cpu"})
         self.call("workers")
 
+    @rule(worker=st.sampled_from(["a", "b"]))
+    def a_worker_is_set_aside(self, worker: str) -> None:
+        self.call("set_aside", worker, "its storage is full")
+        self.call("workers")
+
     # -- the world -----------------------------------------------------------------------------
 
     @precondition(lambda self: self.earlier)

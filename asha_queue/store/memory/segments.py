@@ -25,8 +25,15 @@ class Segments(Fleet):
             return _run(r)
         if r.ended_claim == claim and r.ended_how == "found":
             return Claim("completed")
-        if reason := self._unclaimable(experiment, r, rung, attempt, worker):
+        if reason := _unclaimable(experiment, r, rung, attempt):
             return Claim("refused", reason)
+        if (aside := self._aside(worker)).till:
+            r.due = self.clock()
+            return Claim("aside", aside.reason, aside_for=aside.till - self.clock())
+        if self._avoids(r, worker):
+            r.due = self.clock() + settings.REFUSED_AGAIN
+            name = f"trial {r.trial} rung {r.rung} attempt {r.attempt}"
+            return Claim("refused", f"{name} avoids {r.avoid}, where it failed")
         r.token = max(r.token + 1, microseconds(self.clock()))
         r.claim, r.worker, r.started = claim, worker, 0
         if r.newest and r.reached == r.target:
@@ -41,25 +48,13 @@ class Segments(Fleet):
         r.state, r.deadline = "RUNNING", experiment.clock + microseconds(settings.LEASE)
         return _run(r)
 
-    def _unclaimable(
-        self, experiment: Experiment, r: Record, rung: int, attempt: int, worker: str
-    ) -> str | None:
-        name = f"trial {r.trial} rung {r.rung} attempt {r.attempt}"
-        if experiment.state != "open":
-            return f"the experiment is {experiment.state}"
-        if (r.rung, r.attempt) != (rung, attempt):
-            return f"the message is for rung {rung} attempt {attempt}, present is {name}"
-        if r.state == "RUNNING":
-            return f"{name} was claimed by {r.worker}"
-        if r.state == "IDLE":
-            return f"{name} is completed"
-        if r.state == "FINAL":
-            return f"{name} has failed for good"
-        others = [other for other in self.workers() if other.name != worker]
-        if r.avoid == worker and r.avoid_until > self.clock() and others:
-            r.due = self.clock() + settings.REFUSED_AGAIN
-            return f"{name} avoids {worker}, where it failed"
-        return None
+    def _avoids(self, r: Record, worker: str) -> bool:
+        if not r.avoid or r.avoid_until <= self.clock():
+            return False
+        others = {other.name for other in self.workers()} - {r.avoid}
+        if any(_host(other) != _host(r.avoid) for other in others):
+            return _host(worker) == _host(r.avoid)
+        return bool(others) and worker == r.avoid
 
     def start(
         self, uid: str, trial: int, token: int, start: int, dropped: Sequence[str] = ()
@@ -134,6 +129,12 @@ class Segments(Fleet):
         r.close("IDLE" if how == "completed" else "QUEUED", how)
         if how == "suspended":
             experiment.again(self.clock(), r)
+            return "ok"
+        self.memory.troubles.pop(r.worker, None)
+        if r.avoid not in ("", r.worker) and (to_blame := self.memory.troubles.get(r.avoid)):
+            if to_blame.failed:
+                to_blame.blamed = f"trial {trial} of {experiment.name}"
+            to_blame.judge(self.clock())
         return "ok"
 
     def fail(
@@ -154,6 +155,10 @@ class Segments(Fleet):
         r.check(reached, checkpoint)
         if checkpoint:
             r.push(clean(checkpoint))
+        troubles = self._troubles(r.worker)
+        if troubles.trial != (uid, trial):
+            troubles.failed, troubles.trial = troubles.failed + 1, (uid, trial)
+        troubles.judge(self.clock())
         r.failures += 1
         final = r.failures > experiment.specification.get("retries", 1)
         entry = {"error": error, "final": final, "reached": reached, "checkpoint": checkpoint}
@@ -200,9 +205,9 @@ class Segments(Fleet):
                 return
             if r.state == "RUNNING" and r.worker == worker and r.started != r.token:
                 r.state, r.claim = "QUEUED", ""
-                r.due = self.clock() + settings.REFUSED_AGAIN
+                r.due = self.clock()
             elif r.state == "QUEUED":
-                r.due = self.clock() + settings.REFUSED_AGAIN
+                r.due = self.clock()
 
     def refusals(self, uid: str) -> dict[str, str]:
         experiment = self.memory.experiments.get(uid)
@@ -224,6 +229,23 @@ class Segments(Fleet):
             for r in self._find(uid).held("RUNNING")
         ]
         return sorted(found, key=lambda segment: segment.trial)
+
+
+def _unclaimable(experiment: Experiment, r: Record, rung: int, attempt: int) -> str | None:
+    name = f"trial {r.trial} rung {r.rung} attempt {r.attempt}"
+    if experiment.state != "open":
+        return f"the experiment is {experiment.state}"
+    if (r.rung, r.attempt) != (rung, attempt):
+        return f"the message is for rung {rung} attempt {attempt}, present is {name}"
+    if r.state == "RUNNING":
+        return f"{name} was claimed by {r.worker}"
+    if r.state == "IDLE":
+        return f"{name} is completed"
+    return f"{name} has failed for good" if r.state == "FINAL" else None
+
+
+def _host(worker: str) -> str:
+    return worker.partition("@")[2] or worker
 
 
 def _run(r: Record) -> Claim:

@@ -191,12 +191,34 @@ class Experiment:
 
 
 @dataclass
+class Troubles:
+    """What is wrong with a worker: `blame` and `rest` in `scripts/common.lua`."""
+
+    failed: int = 0
+    trial: tuple[str, int] | None = None
+    blamed: str = ""
+    reason: str = ""
+    pause: float = 0.0
+    till: float = 0.0
+
+    def rest(self, now: float, reason: str) -> None:
+        self.pause = min(max(settings.ASIDE, 2 * self.pause), settings.ASIDE_MAX)
+        self.till, self.reason = now + self.pause, reason
+
+    def judge(self, now: float) -> None:
+        if self.failed >= settings.IN_A_ROW and self.blamed:
+            row = f"{self.failed} trials in a row have failed on it, of which {self.blamed}"
+            self.rest(now, f"{row} was trained elsewhere: look at its device and its log")
+
+
+@dataclass
 class Memory:
     """Everything; a test copies it to roll the store back."""
 
     names: dict[str, str] = field(default_factory=dict)
     experiments: dict[str, Experiment] = field(default_factory=dict)
     workers: dict[str, Worker] = field(default_factory=dict)
+    troubles: dict[str, Troubles] = field(default_factory=dict)
     drains: dict[str, str] = field(default_factory=dict)
     coordinators: dict[str, Attendant] = field(default_factory=dict)
 

@@ -1,9 +1,11 @@
--- claim(experiment, seen; trial, rung, attempt, claim, worker)
+-- claim(experiment, seen, troubles, aside; trial, rung, attempt, claim, worker)
 --     → {'run', token, bracket, rung, target, attempt, config, {checkpoint …}}
---     | {'completed'} | {'refused', reason}
+--     | {'completed'} | {'refused', reason} | {'aside', reason, for how many µs}
 --
 -- KEYS[1]  the experiment's hash; writes the record, `queued`, `running`, the journal
 -- KEYS[2]  zset of workers by their last beat
+-- KEYS[3]  hash of worker → its troubles
+-- KEYS[4]  zset of the workers set aside
 -- ARGV[1…3] what the message says: trial, rung, attempt
 -- ARGV[4]  random id of this claim: asking again gives the same answer
 -- ARGV[5]  the worker's name
@@ -13,7 +15,9 @@
 -- entry bears the token of the claim that wrote it (that one was started; this one never is), while
 -- the record takes a new token, so that the writer's own late `complete` is stale.
 --
--- A retry refuses the worker it failed on for AVOID while another lives, and is due again soon.
+-- A retry refuses the host it failed on for AVOID while a worker of another one lives, else the
+-- worker while another lives, and is due again soon. What a worker that is set aside has asked for is
+-- due at once.
 
 local trial, rung, attempt, claim, worker = unpack(ARGV)
 
@@ -38,12 +42,28 @@ end
 if r.state == 'RUNNING' then return {'refused', name .. ' was claimed by ' .. r.worker} end
 if r.state == 'IDLE' then return {'refused', name .. ' is completed'} end
 if r.state == 'FINAL' then return {'refused', name .. ' has failed for good'} end
-if r.avoid == worker and count(r, 'avoid_until') > now then
-  local alive = redis.call('ZRANGEBYSCORE', KEYS[2], digits(now - WORKER_TIMEOUT), '+inf')
-  if #alive > 1 or (#alive == 1 and alive[1] ~= worker) then
-    redis.call('ZADD', queued, digits(now + REFUSED_AGAIN), trial)
-    return {'refused', name .. ' avoids ' .. worker .. ', where it failed'}
+local till = tonumber(redis.call('ZSCORE', KEYS[4], worker) or 0)
+if till > now then
+  redis.call('ZADD', queued, digits(now), trial)
+  return {'aside', troubles(KEYS[3], worker).reason, digits(till - now)}
+end
+
+local function host(name) return string.match(name, '@(.*)$') or name end
+
+local function avoids()
+  if r.avoid == '' or count(r, 'avoid_until') <= now then return false end
+  local elsewhere, another = false, false
+  for _, name in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], digits(now - WORKER_TIMEOUT), '+inf')) do
+    if name ~= r.avoid then another = true end
+    if host(name) ~= host(r.avoid) then elsewhere = true end
   end
+  if elsewhere then return host(worker) == host(r.avoid) end
+  return another and worker == r.avoid
+end
+
+if avoids() then
+  redis.call('ZADD', queued, digits(now + REFUSED_AGAIN), trial)
+  return {'refused', name .. ' avoids ' .. r.avoid .. ', where it failed'}
 end
 
 local token = digits(math.max(count(r, 'token') + 1, now))

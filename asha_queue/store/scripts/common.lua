@@ -188,3 +188,37 @@ local function lose(r, reason, witness)
     again(r)
   end
 end
+
+-- Troubles of workers. A worker on which IN_A_ROW different trials have failed one after the other,
+-- one of which was then trained elsewhere, is set aside: it, and not the programs, is to blame. So
+-- is one that cannot write its checkpoints. Each time it rests twice as long, from ASIDE up to
+-- ASIDE_MAX; a segment that it completes ends its troubles.
+
+-- What is wrong with a worker, all strings: how many trials have `failed` in a row, the last `trial`
+-- of them, the one that was trained elsewhere (`blamed`), the `reason` and length of its last `pause`.
+local function troubles(key, worker)
+  local text = redis.call('HGET', key, worker)
+  return text and cjson.decode(text)
+    or {failed = '0', trial = '', blamed = '', reason = '', pause = '0'}
+end
+
+local function rest(key, aside, worker, t, reason)
+  local pause = math.min(math.max(ASIDE, 2 * t.pause), ASIDE_MAX)
+  t.pause, t.reason = digits(pause), reason
+  redis.call('HSET', key, worker, cjson.encode(t))
+  redis.call('ZADD', aside, digits(now + pause), worker)
+end
+
+-- Notes a failure (`trial`) of a worker, or that what has failed there was trained elsewhere
+-- (`blamed`), and sets it aside if that is enough.
+local function blame(key, aside, worker, trial, blamed)
+  local t = troubles(key, worker)
+  if trial and t.trial ~= trial then t.failed, t.trial = digits(t.failed + 1), trial end
+  if blamed and t.failed ~= '0' then t.blamed = blamed end
+  if tonumber(t.failed) >= IN_A_ROW and t.blamed ~= '' then
+    rest(key, aside, worker, t, t.failed .. ' trials in a row have failed on it, of which ' ..
+      t.blamed .. ' was trained elsewhere: look at its device and its log')
+  elseif t.failed ~= '0' then
+    redis.call('HSET', key, worker, cjson.encode(t))
+  end
+end

@@ -1,7 +1,7 @@
 -- suspend(experiment; trial, token, members, reached, path, resource, metrics, text)
 --     → 'ok' | 'stale' | 'unknown'
 --
--- KEYS and ARGV as in complete.lua
+-- KEYS[1] and ARGV as in complete.lua
 --
 -- Drained before the target: the rest is scheduled as the next attempt in the same script. It is
 -- due at once and counts neither as a loss nor as a failure.
