@@ -73,6 +73,20 @@ class Specification(BaseModel):
     retries: int = Field(
         default=1, ge=0, description="a whole number of at least 0: failures that are tried again"
     )
+    segment_timeout: float | None = Field(
+        default=None,
+        gt=0,
+        allow_inf_nan=False,
+        description="a number of seconds above 0, or None for no limit: the longest that a segment "
+        "may train",
+    )
+    report_timeout: float | None = Field(
+        default=None,
+        gt=0,
+        allow_inf_nan=False,
+        description="a number of seconds above 0, or None for 30 minutes and more where steps take "
+        "long: the longest that a program may report nothing",
+    )
     weight: float = Field(
         default=1.0,
         gt=0,

@@ -57,6 +57,8 @@ def test_fields_that_are_not_given_have_their_defaults() -> None:
         "num_samples": 64,
         "seed": None,
         "retries": 1,
+        "segment_timeout": None,
+        "report_timeout": None,
         "weight": 1.0,
         "max_concurrent": None,
         "queue": "asha",
@@ -71,6 +73,16 @@ def test_json_and_toml_bring_the_same_specification(tmp_path: Path) -> None:
     assert Specification.from_toml(file) == specification(train=f"{tmp_path}/digits.py:train")
     assert Specification.from_json(specification().to_json()) == specification()
     assert specification() != specification(seed=1)
+
+
+def test_time_limits_are_seconds_in_toml_too(tmp_path: Path) -> None:
+    file = tmp_path / "digits.toml"
+    file.write_text("segment_timeout = 3600\nreport_timeout = 0.5" + TOML)
+    made = Specification.from_toml(file)
+    assert (made.segment_timeout, made.report_timeout) == (3600.0, 0.5)
+    assert "segment_timeout: None -> 60.0" in specification().differences(
+        specification(segment_timeout=60)
+    )
 
 
 def test_a_specification_knows_its_ladder_its_space_and_its_number_of_trials() -> None:
@@ -99,6 +111,10 @@ def test_a_specification_knows_its_ladder_its_space_and_its_number_of_trials() -
         ({"metric": ""}, "metric='': must be the name of the reported number"),
         ({"seed": -1}, "seed=-1: must be a whole number of at least 0, or None for any"),
         ({"retries": -1}, "retries=-1: must be a whole number of at least 0"),
+        ({"segment_timeout": 0}, "segment_timeout=0: must be a number of seconds above 0, or None"),
+        ({"segment_timeout": "1h"}, "segment_timeout='1h': must be a number of seconds above 0"),
+        ({"report_timeout": -5}, "report_timeout=-5: must be a number of seconds above 0, or None"),
+        ({"report_timeout": float("inf")}, "report_timeout=inf: must be a number of seconds"),
         ({"weight": 0}, "weight=0: must be a number above 0: its share of the workers"),
         ({"weight": float("inf")}, "weight=inf: must be a number above 0"),
         ({"max_concurrent": 0}, "max_concurrent=0: must be a whole number of at least 1, or None"),
