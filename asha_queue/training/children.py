@@ -2,26 +2,39 @@
 
 import contextlib
 import json
+import math
+import os
+import resource
+import signal
 import socket
+import sys
 from dataclasses import dataclass
 from typing import Any
 
+from asha_queue.training.deaths import MemoryKills, cause
+from asha_queue.training.line import Granted
 from asha_queue.training.processes import Watch
+from asha_queue.training.pulse import Reading
 
 
 @dataclass(slots=True)
 class Held:
-    """A claim: announced while `token` is 0, granted after that."""
+    """A claim: announced while `granted` is None."""
 
     uid: str
     trial: int
     claim: str
     #: Id of the Celery task.
     task: str
-    token: int = 0
+    granted: Granted | None = None
+    #: The newest checkpoint that was written for it.
+    saved: dict[str, Any] | None = None
+    memory_kills: MemoryKills | None = None
     renew_at: float = 0.0
-    #: When it is ended by force, if it was cancelled.
+    #: When it is ended by force, if it was cancelled or is overdue.
     kill_at: float | None = None
+    #: Why it has failed, if it was overdue.
+    error: str = ""
     #: When the store first said that it is another's.
     stale_since: float | None = None
     #: When the store first said that it knows no such experiment.
@@ -36,6 +49,13 @@ class Child:
         self.watch: Watch | None = None
         self.mark = ""
         self.held: Held | None = None
+        self.pulse: Reading | None = None
+        #: When it was found dead.
+        self.died_at: float | None = None
+        #: Whether it died with the worker's main process.
+        self.together = False
+        #: How it ended, once its parent has said so.
+        self.status: int | None = None
         self._rest = b""
 
     def receive(self) -> list[dict[str, Any]]:
@@ -58,6 +78,44 @@ class Child:
         if self.connection:
             with contextlib.suppress(OSError):
                 self.connection.sendall(json.dumps(message).encode() + b"\n")
+
+    def due(self) -> float:
+        """When its segment is overdue, if nothing is heard until then."""
+        if not self.pulse or not self.held or not self.held.granted or self.held.kill_at:
+            return math.inf
+        limit = self.held.granted.segment_timeout
+        trained = self.pulse.trained_at(limit) if limit else math.inf
+        return min(self.pulse.silent_at(), trained)
+
+    def overdue(self, now: float) -> str:
+        """Why its segment is overdue, in a sentence; empty while it is not."""
+        if now < self.due():
+            return ""
+        assert self.pulse
+        assert self.held
+        assert self.held.granted
+        granted = self.held.granted
+        if now < self.pulse.silent_at():
+            said = f"trained for longer than segment_timeout={granted.segment_timeout:g} s"
+        elif granted.report_timeout:
+            said = f"no report for longer than report_timeout={granted.report_timeout:g} s"
+        else:
+            said = f"no report for {self.pulse.patience:g} s; set report_timeout if steps take more"
+        return f"{said}; its stack: asha-queue logs {granted.experiment} {self.held.trial}"
+
+    def abort(self) -> None:
+        """Has it print its stack and die."""
+        assert self.watch
+        with contextlib.suppress(OSError, ValueError):
+            if sys.platform == "linux":  # the stack is wanted, not gigabytes of core
+                resource.prlimit(self.watch.pid, resource.RLIMIT_CORE, (0, 0))
+        with contextlib.suppress(OSError):
+            os.kill(self.watch.pid, signal.SIGABRT)
+
+    def cause(self) -> str:
+        """How it died, after a colon; empty when nobody has said so."""
+        kills = self.held.memory_kills if self.held else None
+        return cause(self.status, kills is not None and kills.rose())
 
     def close(self) -> None:
         if self.connection:

@@ -8,8 +8,12 @@ Rules
   that has started, then gives the claim back, so that the segment is queued again at once.
 * A segment that was given to another worker meanwhile ("stale") is ended here, by force. One that
   was cancelled gets CANCEL_GRACE to end by itself.
+* A segment that trains, or is silent, for longer than its experiment allows has failed: its process
+  prints its stack and is ended, and the failure is journalled here. Time in which the server does
+  not answer is no such time (`pulse.py`).
 * Answers to renewals and beats bring orders: a segment that is wanted back, a worker that is to
   end. The worker is then told as by anybody else, with SIGTERM.
+* It reads and writes no file of the experiment's storage, which may hang.
 * It lives as long as the worker's main process. A server that does not answer never ends it: it
   goes on asking, on a new connection after each error.
 * It imports no training code, and Celery only to say that a task died with its worker. If it is
@@ -19,6 +23,7 @@ Rules
 import contextlib
 import json
 import logging
+import math
 import os
 import selectors
 import shutil
@@ -26,21 +31,21 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from asha_queue.errors import StoreError
 from asha_queue.settings import CANCEL_GRACE, LEASE, RENEW_EVERY
 from asha_queue.store import connect
 from asha_queue.store.contract import Store
+from asha_queue.training.calls import TRY_AGAIN, Calls
 from asha_queue.training.children import Child, Held
+from asha_queue.training.deaths import MemoryKills
+from asha_queue.training.line import Granted
 from asha_queue.training.processes import MARK, Watch, in_group, marked, marked_alike, sweep
+from asha_queue.training.pulse import Reading
 
 #: Seconds that the server may take to answer.
 TIMEOUT = 3.0
-#: Seconds between two calls to a server that does not answer.
-TRY_AGAIN = 0.3
 #: Seconds for which the last calls are tried when the worker is gone.
 LAST_CALLS = 5.0
 #: Seconds for killed processes to be gone.
@@ -49,6 +54,10 @@ SWEEP = 5.0
 TOGETHER = 0.05
 #: Seconds for which a claim may still be on its way to the store when its sender is dead.
 ON_ITS_WAY = 0.1
+#: Seconds for the main process to say how a training process died.
+WORD = 0.5
+#: Seconds for an overdue program to print its stack.
+DUMP_GRACE = 1.0
 #: Seconds after which a claim that is not ours any more is asked about again: it may have ended
 #: well, and word of it be on its way here.
 SURE = 0.2
@@ -84,9 +93,9 @@ class Keeper:
         self._children: list[Child] = []
         #: Tasks that ended with the main process, which can tell nobody.
         self._died: list[str] = []
-        #: Calls that must be answered; each is repeated until it is.
-        self._owed: list[Callable[[], object]] = [partial(store.undrain, worker)] if undrain else []
-        self._silent_until = 0.0
+        self._calls = Calls(store)
+        if undrain:
+            self._calls.owe(partial(store.undrain, worker))
         self._selector = selectors.DefaultSelector()
         self._listener = _listen(path)
         self._selector.register(self._listener, selectors.EVENT_READ)
@@ -107,9 +116,8 @@ class Keeper:
                 self._hear(child)
                 if child.watch and child.watch.gone():
                     self._bury(child)
-                elif child.held and child.held.kill_at and time.monotonic() >= child.held.kill_at:
-                    log.warning("trial %d was cancelled and goes on: killed", child.held.trial)
-                    self._kill(child)
+                elif child.held:
+                    self._limit(child, child.held)
             if self._draining and not self._told:
                 self._told = True
                 for child in self._children:
@@ -122,11 +130,14 @@ class Keeper:
     def _listen_and_wait(self) -> None:
         now = time.monotonic()
         due = [self._beat_at] if not self._draining else []
-        for held in [child.held for child in self._children if child.held and child.held.token]:
-            due.append(held.kill_at or held.renew_at)
-        if self._owed or (self._draining and not self._left):
+        for child in self._children:
+            if child.died_at is not None:
+                due.append(now if child.status is not None else child.died_at + WORD)
+            elif child.held and child.held.granted:
+                due += [child.held.kill_at or child.held.renew_at, child.due()]
+        if self._calls.owed or (self._draining and not self._left):
             due.append(now)
-        pause = max(0.0, max(min(due, default=now + RENEW_EVERY), self._silent_until) - now)
+        pause = max(0.0, max(min(due, default=now + RENEW_EVERY), self._calls.silent_until) - now)
         if self._main.descriptor is None:
             pause = min(pause, LOOK_EVERY)
         for key, _ in self._selector.select(pause):
@@ -146,10 +157,18 @@ class Keeper:
             elif "claiming" in message:
                 child.held = Held(**message["claiming"])
             elif "claimed" in message and child.held:
-                child.held.token = message["claimed"]
+                child.held.granted = Granted(**message["claimed"])
                 child.held.renew_at = time.monotonic() + RENEW_EVERY
+                if child.watch:
+                    child.held.memory_kills = MemoryKills(child.watch.pid)
+            elif "saved" in message and child.held:
+                child.held.saved = message["saved"]
             elif "done" in message:
                 child.held = None
+            elif "ended" in message:
+                for ended in self._children:
+                    if ended.watch and ended.watch.pid == message["ended"]:
+                        ended.status = message["status"]
         if connection and not child.connection:
             self._selector.unregister(connection)
             if child.watch is None:
@@ -160,6 +179,8 @@ class Keeper:
             self._forget(earlier)  # the same process on a new line
         child.watch = Watch(pid)
         child.mark = mark
+        with contextlib.suppress(OSError, ValueError):  # it has died already
+            child.pulse = Reading(self._path, pid)
         if child.watch.descriptor is not None:
             self._selector.register(child.watch.descriptor, selectors.EVENT_READ)
         # of one that died together with its keeper
@@ -173,37 +194,81 @@ class Keeper:
             self._selector.unregister(child.connection)
             child.close()
         if child.watch:
-            if child.watch.descriptor is not None:
+            if child.watch.descriptor is not None and child.died_at is None:
                 self._selector.unregister(child.watch.descriptor)
             child.watch.close()
             child.watch = None
 
     # -- deaths ----------------------------------------------------------------------------------
 
+    def _limit(self, child: Child, held: Held) -> None:
+        """Ends what was cancelled and goes on, and what is overdue."""
+        now = time.monotonic()
+        if held.kill_at is None:
+            if error := child.overdue(now):
+                log.warning("trial %d is ended: %s", held.trial, error)
+                held.error, held.kill_at = error, now + DUMP_GRACE
+                child.abort()
+        elif now >= held.kill_at:
+            held.kill_at = math.inf
+            if not held.error:
+                log.warning("trial %d was cancelled and goes on: killed", held.trial)
+                child.held = None  # the store has closed it
+            self._kill(child)
+
     def _bury(self, child: Child) -> None:
         """Ends what a dead training process left running, then gives back what it held."""
-        self._hear(child)  # what it said last is still in the socket
-        together = self._main.gone(TOGETHER)
-        self._sweep(child)
+        assert child.watch
+        if child.died_at is None:
+            self._hear(child)  # what it said last is still in the socket
+            if child.watch.descriptor is not None:
+                self._selector.unregister(child.watch.descriptor)
+            child.died_at = time.monotonic()
+            child.together = self._main.gone(TOGETHER)
+            self._sweep(child)
         if child.held:
-            asked = together or self._draining
-            reason = "the worker was ended" if asked else "the training process died"
-            self._owe_release(child.held, f"{reason} on {self._worker}", counts=not asked)
-            if together:
-                self._died.append(child.held.task)
+            wordless = child.status is None and not child.held.error
+            if wordless and not self._main.gone() and time.monotonic() < child.died_at + WORD:
+                return
+            self._owe_end(child, child.held)
+        if child.pulse:
+            child.pulse.remove()
         self._forget(child)
 
+    def _owe_end(self, child: Child, held: Held) -> None:
+        """Has the store told how the segment of a dead process ended."""
+        if held.error and held.granted:
+            reached = child.pulse.reached if child.pulse else 0
+            fail = partial(
+                self._store.fail,
+                held.uid,
+                held.trial,
+                held.granted.token,
+                held.error,
+                reached,
+                held.saved,
+            )
+            self._calls.owe(fail)
+            return
+        asked = child.together or self._draining
+        reason = (
+            f"the worker was ended on {self._worker}"
+            if asked
+            else f"the training process died on {self._worker}{child.cause()}"
+        )
+        self._owe_release(held, reason, counts=not asked)
+        if child.together:
+            self._died.append(held.task)
+
     def _kill(self, child: Child) -> None:
-        """Ends a training process whose segment is not its own any more."""
+        """Ends a training process by force, with what it has started in its group."""
         assert child.watch
-        child.held = None
         with contextlib.suppress(OSError):
             os.killpg(child.watch.pid, signal.SIGKILL)
 
     def _sweep(self, child: Child) -> None:
         assert child.watch
-        with contextlib.suppress(OSError):
-            os.killpg(child.watch.pid, signal.SIGKILL)
+        self._kill(child)
         if not sweep(in_group(child.watch.pid), marked(MARK, child.mark), seconds=SWEEP):
             log.warning("some processes of %s cannot be killed", self._worker)
 
@@ -212,46 +277,46 @@ class Keeper:
 
         def release() -> None:
             answer = self._store.release(held.uid, held.trial, held.claim, reason, counts)
-            if answer == "stale" and not held.token:
+            if answer == "stale" and not held.granted:
                 time.sleep(ON_ITS_WAY)
                 self._store.release(held.uid, held.trial, held.claim, reason, counts)
 
-        self._owed.append(release)
+        self._calls.owe(release)
 
     def _end(self) -> None:
         """The main process is gone: so must be everything that it has started."""
         for child in [child for child in self._children if child.watch]:
-            self._bury(child)
+            self._bury(child)  # at once: nobody is there to wait for
         with contextlib.suppress(OSError):
             shutil.rmtree(os.path.dirname(self._path))
         if not self._draining:  # a message may have died with it, too
             release = partial(self._store.release_worker, self._worker, "the worker died")
-            self._owed.append(release)
+            self._calls.owe(release)
         if not self._left:
-            self._owed.append(partial(self._store.leave, self._worker))
+            self._calls.owe(partial(self._store.leave, self._worker))
         deadline = time.monotonic() + LAST_CALLS
-        while self._owed and time.monotonic() < deadline:
-            self._pay()
-            time.sleep(0.01 if self._silent_until < time.monotonic() else TRY_AGAIN)
-        if self._died and not self._owed:
+        while self._calls.owed and time.monotonic() < deadline:
+            self._calls.pay()
+            time.sleep(0.01 if self._calls.silent_until < time.monotonic() else TRY_AGAIN)
+        if self._died and not self._calls.owed:
             _tell(self._worker, self._died)
 
     # -- the store -------------------------------------------------------------------------------
 
     def _call_store(self) -> None:
-        if time.monotonic() < self._silent_until:
+        if time.monotonic() < self._calls.silent_until:
             return
-        self._pay()
-        if self._owed:
+        self._calls.pay()
+        if self._calls.owed:
             return
         if self._draining and not self._left:
-            self._left = self._ask(partial(self._store.leave, self._worker))
-        if not self._draining and time.monotonic() >= self._beat_at and self._ask(self._beat):
+            self._left = self._calls.ask(partial(self._store.leave, self._worker))
+        if not self._draining and time.monotonic() >= self._beat_at and self._calls.ask(self._beat):
             self._beat_at = time.monotonic() + RENEW_EVERY
         for child in self._children:
             held = child.held
-            if held and held.token and not held.kill_at and time.monotonic() >= held.renew_at:
-                self._renew(child, held)
+            if held and held.granted and not held.kill_at and time.monotonic() >= held.renew_at:
+                self._renew(child, held, held.granted.token)
 
     def _beat(self) -> None:
         drained = self._store.beat(self._worker, self._info)
@@ -261,17 +326,10 @@ class Keeper:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._main.pid, signal.SIGTERM)
 
-    def _pay(self) -> None:
-        owed, self._owed = self._owed, []
-        for index, call in enumerate(owed):
-            if not self._ask(call):
-                self._owed += owed[index:]
-                return
-
-    def _renew(self, child: Child, held: Held) -> None:
+    def _renew(self, child: Child, held: Held, token: int) -> None:
         answers: list[str] = []
-        renew = partial(self._store.renew, held.uid, held.trial, held.token)
-        if not self._ask(lambda: answers.append(renew())):
+        renew = partial(self._store.renew, held.uid, held.trial, token)
+        if not self._calls.ask(lambda: answers.append(renew())):
             return
         now = time.monotonic()
         [answer] = answers
@@ -279,7 +337,7 @@ class Keeper:
         held.stale_since = (held.stale_since or now) if answer == "stale" else None
         held.unknown_since = (held.unknown_since or now) if answer == "unknown" else None
         if answer in ("drain", "cancel"):
-            child.send({"order": answer, "token": held.token})
+            child.send({"order": answer, "token": token})
         if answer == "cancel":
             held.kill_at = now + CANCEL_GRACE
         stale = held.stale_since is not None and now - held.stale_since >= SURE
@@ -288,20 +346,8 @@ class Keeper:
         if stale or unknown:
             why = "was deleted" if unknown else "belongs to another worker now"
             log.warning("trial %d %s: its training is ended", held.trial, why)
+            child.held = None
             self._kill(child)
-
-    def _ask(self, call: Callable[[], object]) -> bool:
-        """Whether the call was answered; after an error nothing is asked for a moment."""
-        try:
-            call()
-        except StoreError as error:
-            if self._silent_until == 0.0:
-                log.warning("%s; asking again", error)
-            self._store.close()
-            self._silent_until = time.monotonic() + TRY_AGAIN
-            return False
-        self._silent_until = 0.0
-        return True
 
 
 def _tell(worker: str, tasks: list[str]) -> None:

@@ -5,22 +5,55 @@ breaks, because the keeper was killed, is made anew and everything is said again
 
     → {"hello": PID, "mark": MARK}      first on every connection
     → {"claiming": {"uid", "trial", "claim", "task"}}   before the store is asked
-    → {"claimed": TOKEN}                the claim was granted: renew it
+    → {"claimed": {"token", …}}         the claim was granted: renew it; the rest is in `Granted`
+    → {"saved": CHECKPOINT}             the newest checkpoint that it has written
     → {"done": true}                    nothing is held any more
     ← {"drain": true}                   the worker ends: save and return, whatever is held
     ← {"order": "drain", "token": TOKEN}        the segment is wanted back: save and return
     ← {"order": "cancel", "token": TOKEN}       the segment is void: end at once
+
+How far the program is the keeper reads in `pulse.py`. The worker's main process, on a connection of
+its own, says how a training process ended, which only its parent is told:
+
+    → {"ended": PID, "status": STATUS}  its exit code, or the signal that killed it below 0
 """
 
+import contextlib
 import json
 import os
 import socket
 import threading
 import time
+from dataclasses import asdict, dataclass
 from typing import Any
 
 #: Seconds between two attempts to reach a keeper that is being started again.
 CONNECT_EVERY = 0.05
+#: Seconds that the main process waits at most for a keeper that takes no connection.
+TELL_TIMEOUT = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """A granted claim, as its keeper has to know it."""
+
+    token: int
+    #: Name of the experiment.
+    experiment: str
+    #: Path of the file that the program's output goes to.
+    log: str
+    #: As the experiment has them, in seconds.
+    segment_timeout: float | None
+    report_timeout: float | None
+
+
+def tell_ended(path: str, pid: int, status: int) -> None:
+    """Tells the keeper at `path` how a training process ended; a dead keeper need not know."""
+    message = json.dumps({"ended": pid, "status": status}).encode() + b"\n"
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(TELL_TIMEOUT)
+        connection.connect(path)
+        connection.sendall(message)
 
 
 class Line:
@@ -56,12 +89,19 @@ class Line:
             self._held = [message]
             self._send(message)
 
-    def claimed(self, token: int) -> None:
+    def claimed(self, granted: Granted) -> None:
         """Says that the claim was granted."""
-        message = {"claimed": token}
+        message = {"claimed": asdict(granted)}
         with self._changed:
-            self._token = token
+            self._token = granted.token
             self._held.append(message)
+            self._send(message)
+
+    def saved(self, checkpoint: dict[str, Any]) -> None:
+        """Says which checkpoint of the segment is the newest."""
+        message = {"saved": checkpoint}
+        with self._changed:
+            self._held = [held for held in self._held if "saved" not in held] + [message]
             self._send(message)
 
     def done(self) -> None:

@@ -1,6 +1,11 @@
-"""The program's output: descriptors 1 and 2 of the process, in a file while a segment runs."""
+"""The program's output: descriptors 1 and 2 of the process, in a file while a segment runs.
+
+The file has a descriptor of its own, too: what the interpreter says as it dies (of a segmentation
+fault, or of being overdue) must come through when the program has closed the other two.
+"""
 
 import contextlib
+import faulthandler
 import os
 import sys
 from collections.abc import Iterator
@@ -28,10 +33,12 @@ def redirected(path: Path) -> Iterator[None]:
     saved = [os.dup(1), os.dup(2)]
     os.dup2(log, 1)
     os.dup2(log, 2)
-    os.close(log)
+    faulthandler.enable(log)
     try:
         yield
     finally:
+        faulthandler.disable()
+        os.close(log)
         _flush()
         for number, descriptor in enumerate(saved, start=1):
             os.dup2(descriptor, number)

@@ -39,9 +39,23 @@ class SegmentConsumer(Consumer):  # type: ignore[misc]  # Celery ships no types
 
 class QuickReplacement(bootsteps.StartStopStep):  # type: ignore[misc]
     """Replaces a dead training process soon. Celery wakes up when it dies, but often an instant too
-    early to find it dead, and then looks again only every 5 s."""
+    early to find it dead, and then looks again only every 5 s.
+
+    Says how one died in the middle of a task to `worker.on_death`, a function of its pid and exit
+    status (below 0: a signal), which nobody else is told.
+    """
 
     requires = ("celery.worker.components:Pool",)
+
+    def start(self, worker: Any) -> None:
+        pool = worker.pool._pool
+        lost = pool.on_job_process_lost
+
+        def on_job_process_lost(job: Any, pid: int, status: int) -> None:
+            worker.on_death(pid, status)
+            lost(job, pid, status)
+
+        pool.on_job_process_lost = on_job_process_lost
 
     def register_with_event_loop(self, worker: Any, hub: Any) -> None:
         hub.call_repeatedly(REPLACE_EVERY, worker.pool.maintain_pool)
@@ -68,7 +82,7 @@ class SegmentRequest(Request):  # type: ignore[misc]
         if isinstance(error, Recycle):
             exc_info, return_ok = _information(SegmentFailed(*error.args)), True
         elif isinstance(error, WorkerLostError):
-            log.warning("the training process died (%s); its keeper gives the segment back", error)
+            log.warning("the training process died (%s); its keeper says what follows", error)
             exc_info, return_ok = _information(error), True
         return super().on_failure(exc_info, send_failed_event, return_ok)
 

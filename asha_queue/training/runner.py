@@ -24,7 +24,7 @@ import os
 import time
 import traceback
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -42,10 +42,11 @@ from asha_queue.errors import (
 from asha_queue.store.contract import Claim, Description, Outcome, Store
 from asha_queue.store.journal import encode
 from asha_queue.training import programs
-from asha_queue.training.line import Line
+from asha_queue.training.line import Granted, Line
 from asha_queue.training.live import LiveReports
 from asha_queue.training.output import log_file, redirected
 from asha_queue.training.progress import Progress
+from asha_queue.training.pulse import Pulse
 from asha_queue.training.trial import Trial
 
 #: Seconds between two calls to a store that does not answer: the first, and the longest.
@@ -88,6 +89,7 @@ class Site:
     device: str
     line: Line
     live: LiveReports
+    pulse: Pulse
     #: Experiments by uid; their specification never changes.
     known: dict[str, Description] = field(default_factory=dict)
 
@@ -137,8 +139,9 @@ def run_segment(site: Site, message: Message) -> Ending:
         )
         if claim.outcome != "run":
             return Ending(f"not run: {claim.reason}" if claim.reason else claim.outcome)
-        site.line.claimed(claim.token)
-        return _Segment(site, message, experiment, claim, claim_id).run(program)
+        segment = _Segment(site, message, experiment, claim, claim_id)
+        site.line.claimed(segment.granted())
+        return segment.run(program)
     except BaseException as error:
         # a bug of ours: the claim must not be renewed for ever
         with contextlib.suppress(Exception):
@@ -189,6 +192,16 @@ class _Segment:
         self._noticed = False
         self._stopped = ""
 
+    def granted(self) -> Granted:
+        """What the keeper has to know of it."""
+        return Granted(
+            self._claim.token,
+            self._name,
+            str(self._log_path()),
+            self._specification.get("segment_timeout"),
+            self._specification.get("report_timeout"),
+        )
+
     def run(self, program: Callable[[Trial], object]) -> Ending:
         try:
             restored = self._checkpoints.restore(self._claim.checkpoints)
@@ -228,6 +241,7 @@ class _Segment:
             raise TrialStopped(self._stopped)
 
     def live(self, step: int, metrics: dict[str, float]) -> None:
+        self._site.pulse.report(step)
         point = {
             "trial": self._message.trial,
             "rung": self._claim.rung,
@@ -240,10 +254,9 @@ class _Segment:
             self._message.task, f"step {step}/{self._claim.target} {_shown(metrics)}"
         )
 
-    def writer(
-        self, resource: int, metrics: dict[str, float]
-    ) -> contextlib.AbstractContextManager[Draft]:
-        return self._checkpoints.writer(
+    @contextlib.contextmanager
+    def writer(self, resource: int, metrics: dict[str, float]) -> Iterator[Draft]:
+        draft = self._checkpoints.writer(
             self._message.trial,
             self._claim.token,
             self._claim_id,
@@ -251,12 +264,17 @@ class _Segment:
             metrics,
             self._config_digest,
         )
+        with self._site.pulse.saving(), draft as opened:
+            yield opened
 
     def written(self, record: dict[str, Any]) -> None:
-        if answered(partial(self._fenced, self._store.checkpoint, record)) == "stale":
+        with self._site.pulse.stopped():
+            answer = answered(partial(self._fenced, self._store.checkpoint, record))
+        if answer == "stale":
             self._stopped = "ended: it was cancelled or given to another worker"
             raise TrialStopped(self._stopped)
         self._saved = record
+        self._site.line.saved(record)
 
     # -- training and its end --------------------------------------------------------------------
 
@@ -276,6 +294,7 @@ class _Segment:
         )
         here = os.getcwd()
         with redirected(self._log_path()):
+            self._site.pulse.begin(self.progress.start, self._specification.get("report_timeout"))
             try:
                 returned = program(trial)
                 if returned is not None or not self._noticed:
@@ -286,6 +305,7 @@ class _Segment:
                 traceback.print_exc()
                 return described(error)
             finally:
+                self._site.pulse.end()
                 os.chdir(here)  # paths of the next segment are relative to it
         return ""
 

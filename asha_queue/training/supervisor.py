@@ -15,6 +15,8 @@ from errno import ECONNREFUSED
 from pathlib import Path
 from typing import Any
 
+from asha_queue.training.line import tell_ended
+
 #: Seconds between the end of a keeper and the start of the next: at first, and at most when each
 #: ends soon.
 AGAIN = 0.1
@@ -54,6 +56,10 @@ class Supervisor:
         self._draining = True
         with suppress(ProcessLookupError):
             os.kill(self._keeper, signal.SIGUSR1)
+
+    def ended(self, pid: int, status: int) -> None:
+        """Tells the keeper how a training process ended."""
+        tell_ended(self.path, pid, status)
 
     def _start(self, undrain: bool = False) -> int:
         configuration = {

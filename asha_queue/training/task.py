@@ -27,6 +27,7 @@ from asha_queue.training.line import Line
 from asha_queue.training.live import LiveReports
 from asha_queue.training.parts import QuickReplacement, Recycle
 from asha_queue.training.processes import ABOUT, LAUNCHER, MARK
+from asha_queue.training.pulse import Pulse
 from asha_queue.training.runner import Message, Site, run_segment
 from asha_queue.training.supervisor import Supervisor
 
@@ -97,6 +98,7 @@ def _on_worker(sender: Any, **_: Any) -> None:
         _supervisor = Supervisor(_broker, sender.hostname, info, LAUNCHER not in os.environ)
     except OSError as error:
         sys.exit(f"asha-queue: the worker's keeper cannot be started: {error}")
+    sender.on_death = _supervisor.ended
     # what multiprocessing puts into a folder of its own goes when the keeper goes, killed or not
     configuration = multiprocessing.process.current_process()._config  # type: ignore[attr-defined]
     configuration["tempdir"] = str(Path(_supervisor.path).parent)
@@ -118,6 +120,7 @@ def _on_process(sender: str, **_: Any) -> None:
     _allow_children()
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     store = connect(_broker)
+    pulse = Pulse(_supervisor.path)  # before the line, by which the keeper comes to know of it
     _site = Site(
         store=store,
         worker=sender,
@@ -125,6 +128,7 @@ def _on_process(sender: str, **_: Any) -> None:
         device=device(),
         line=Line(_supervisor.path, mark),
         live=LiveReports(store, Events(_broker, sender)),
+        pulse=pulse,
     )
 
 

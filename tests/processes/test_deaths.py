@@ -38,7 +38,8 @@ def test_a_killed_training_process_gives_its_segment_back_and_the_next_goes_on(l
     wait_until(lambda: lab.entries(uid, "lost"), "the segment is given back", SOON)
     lab.wait_for(uid, "completed")
     assert [entry["start"] for entry in lab.entries(uid, "started")] == [0, 1]
-    assert lab.entries(uid, "lost")[0]["reason"] == "the training process died on w@lab"
+    [lost] = lab.entries(uid, "lost")
+    assert lost["reason"] == "the training process died on w@lab: killed by SIGKILL"
     assert lab.pid("pid2") != lab.pid("pid1")
 
 

@@ -1,0 +1,115 @@
+"""Bad programs: each has one outcome, which the journal tells, while other trials go on."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from tests.conftest import wait_until
+from tests.processes.lab import Lab
+
+GOOD = """
+def good(trial):
+    for step in trial.steps():
+        trial.report(score=step)
+    with trial.save():
+        pass
+"""
+
+
+def submit(lab: Lab, bad: str, **fields: Any) -> str:
+    """An experiment whose trial 1 runs `bad`, the body of a function of `trial` and its `folder`,
+    and whose trials 0 and 2 are good."""
+    lines = "\n".join(f"    {line}" for line in bad.strip("\n").splitlines())
+    program = f"""
+import ctypes, math, os, pathlib, signal, subprocess, sys, time
+{GOOD}
+def bad(trial, folder):
+{lines}
+
+def train(trial):
+    if trial.number == 1:
+        return bad(trial, pathlib.Path(trial.config["folder"]))
+    good(trial)
+"""
+    return lab.submit(program, configs=[{}, {}, {}], **{"retries": 0} | fields)
+
+
+def others_complete(lab: Lab, uid: str, others: Sequence[int] = (0, 2)) -> None:
+    """The good trials complete, whatever the bad one does."""
+
+    def completed() -> set[int]:
+        lab.publish(uid)
+        return {entry["trial"] for entry in lab.entries(uid, "completed")}
+
+    wait_until(lambda: completed() >= set(others), f"the others complete; see {lab.log}")
+
+
+@pytest.mark.parametrize(
+    ("bad", "cause"),
+    [
+        ("ctypes.string_at(0)", "killed by SIGSEGV"),
+        ("os.abort()", "killed by SIGABRT"),
+        ("os._exit(3)", "exit code 3"),
+        ("os._exit(0)", "exit code 0"),
+        ("os.kill(os.getpid(), signal.SIGKILL)", "killed by SIGKILL"),
+    ],
+)
+def test_a_process_that_dies_is_given_back_with_the_cause_and_the_third_time_has_failed(
+    lab: Lab, bad: str, cause: str
+) -> None:
+    lab.worker()
+    uid = submit(lab, bad)
+    [failed] = lab.wait_for(uid, "failed")
+    others_complete(lab, uid)
+    reasons = [entry["reason"] for entry in lab.entries(uid, "lost")]
+    assert reasons == [f"the training process died on w@lab: {cause}"] * 2
+    assert failed["final"]
+    assert failed["error"] == (
+        f"its process died 3 times without progress, last: the training process died on w@lab: "
+        f"{cause}"
+    )
+
+
+def log_of(lab: Lab, uid: str, trial: int = 1, attempt: int = 1) -> str:
+    folder = lab.storage / f"test-{uid}" / "logs" / f"trial-{trial:05d}"
+    return (folder / f"rung0-attempt{attempt}.log").read_text(errors="replace")
+
+
+def test_an_endless_loop_is_ended_after_segment_timeout_with_its_stack_in_the_log(lab: Lab) -> None:
+    lab.worker()
+    uid = submit(lab, "while True: trial.report(1, score=1.0)", segment_timeout=1, retries=1)
+    first, second = lab.wait_for(uid, "failed", count=2)
+    others_complete(lab, uid)
+    assert [first["final"], second["final"]] == [False, True]
+    assert first["error"] == (
+        f"trained for longer than segment_timeout=1 s; its stack: asha-queue logs test-{uid} 1"
+    )
+    assert first["reached"] == 1
+    assert lab.entries(uid, "lost") == []
+    assert "in bad" in log_of(lab, uid)
+
+
+def test_silence_is_ended_after_report_timeout_and_counts_from_the_last_report(lab: Lab) -> None:
+    lab.worker()
+    uid = submit(
+        lab,
+        """
+        trial.report(1, score=1.0)
+        with trial.save() as checkpoint:
+            (checkpoint / "one").touch()
+        for step in (1, 2):
+            time.sleep(0.8)
+            trial.report(2, score=1.0)
+        time.sleep(600)
+        """,
+        report_timeout=1.5,
+    )
+    [failed] = lab.wait_for(uid, "failed")
+    others_complete(lab, uid)
+    [started] = [entry for entry in lab.entries(uid, "started") if entry["trial"] == 1]
+    assert failed["at"] - started["at"] >= 1.6 + 1.5
+    assert failed["error"].startswith("no report for longer than report_timeout=1.5 s; its stack")
+    assert failed["reached"] == 2
+    assert failed["checkpoint"]["resource"] == 1
+    assert "in bad" in log_of(lab, uid)
