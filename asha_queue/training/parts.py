@@ -1,6 +1,7 @@
 """Parts of Celery's worker where its own are slower or louder than they need to be."""
 
 import logging
+import time
 from functools import partial
 from typing import Any
 
@@ -66,7 +67,8 @@ class SegmentFailed(Exception):
 
 
 class Recycle(SystemExit):
-    """Raised by the task when its outcome is stored, to have the training process replaced."""
+    """Raised by the task when its outcome is stored, to have the training process replaced; with a
+    line for people, and whether the segment has failed."""
 
 
 class SegmentRequest(Request):  # type: ignore[misc]
@@ -79,8 +81,11 @@ class SegmentRequest(Request):  # type: ignore[misc]
     ) -> Any:
         error = exc_info.exception
         error = getattr(error, "exc", error)  # unwrapped from ExceptionWithTraceback
+        if isinstance(error, Recycle) and not error.args[1]:
+            seconds = max(0.0, time.time() - (self.time_start or time.time()))
+            return self.on_success((False, repr(error.args[0]), seconds))
         if isinstance(error, Recycle):
-            exc_info, return_ok = _information(SegmentFailed(*error.args)), True
+            exc_info, return_ok = _information(SegmentFailed(error.args[0])), True
         elif isinstance(error, WorkerLostError):
             log.warning("the training process died (%s); its keeper says what follows", error)
             exc_info, return_ok = _information(error), True

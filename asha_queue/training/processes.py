@@ -20,6 +20,7 @@ ABOUT = "ASHA_QUEUE_ABOUT"
 QUEUES = "ASHA_QUEUE_QUEUES"
 
 _PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
 _LIBC = ctypes.CDLL(None)
 
 #: Seconds between two looks at processes that are being killed.
@@ -142,6 +143,12 @@ def die_with_parent(number: signal.Signals) -> Callable[[], None]:
             _LIBC.prctl(_PR_SET_PDEATHSIG, number)
 
     return ask
+
+
+def adopt_orphans() -> None:
+    """Makes this process the parent of what its descendants leave behind, where there is that."""
+    if sys.platform == "linux":
+        _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 def _is_any(process: psutil.Process, conditions: tuple[Condition, ...]) -> bool:

@@ -12,7 +12,9 @@ Rules
   minutes costs these minutes; whether the segment is still ours is for the server to say.
 * Whatever the program raises, `SystemExit` included, is its failure and not ours. After it the
   process is replaced: what a program that failed leaves behind (a broken CUDA context, memory) must
-  not meet the next one.
+  not meet the next one. So it is after a program whose processes had to be ended.
+* Only the process that was claimed for goes on behind the program. One that the program has forked,
+  and that returns from it as well, ends there.
 * A segment that was cancelled, or given to another worker, is closed in the store: nothing more is
   said about it there.
 """
@@ -28,7 +30,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from asha_queue import where
 from asha_queue.checkpoints import Checkpoints, Draft, Restored
@@ -42,11 +44,13 @@ from asha_queue.errors import (
 from asha_queue.store.contract import Claim, Description, Outcome, Store
 from asha_queue.store.journal import encode
 from asha_queue.training import programs
+from asha_queue.training.leftovers import end_leftovers
 from asha_queue.training.line import Granted, Line
 from asha_queue.training.live import LiveReports
 from asha_queue.training.output import log_file, redirected
 from asha_queue.training.progress import Progress
 from asha_queue.training.pulse import Pulse
+from asha_queue.training.surroundings import unchanged
 from asha_queue.training.trial import Trial
 
 #: Seconds between two calls to a store that does not answer: the first, and the longest.
@@ -73,10 +77,12 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a segment ended, in a line for people, and whether this process must be replaced."""
+    """How a segment ended, in a line for people, and whether this process must be replaced, as it
+    is after a failure."""
 
     text: str
     failed: bool = False
+    replace: bool = False
 
 
 @dataclass(slots=True)
@@ -191,6 +197,8 @@ class _Segment:
         self._saved: dict[str, Any] | None = None
         self._noticed = False
         self._stopped = ""
+        #: The processes that the program left running, in words.
+        self._left = ""
 
     def granted(self) -> Granted:
         """What the keeper has to know of it."""
@@ -220,13 +228,15 @@ class _Segment:
         )
         begun = time.monotonic()
         failure = self._train(program, restored)
+        if self._left:
+            log.warning("trial %d: %s", self._message.trial, self._left)
         if self._site.line.cancelled:
             self._stopped = "cancelled"
         if self._stopped:
-            return Ending(self._stopped, failed=bool(failure))
+            return Ending(self._stopped, bool(failure), bool(self._left))
         if failure:
             return self._fail(failure)
-        return self._complete(time.monotonic() - begun)
+        return Ending(self._complete(time.monotonic() - begun), replace=bool(self._left))
 
     # -- what the trial asks for -----------------------------------------------------------------
 
@@ -292,8 +302,8 @@ class _Segment:
             device=self._site.device,
             checkpoint=restored.folder,
         )
-        here = os.getcwd()
-        with redirected(self._log_path()):
+        process = os.getpid()
+        with redirected(self._log_path()), unchanged():
             self._site.pulse.begin(self.progress.start, self._specification.get("report_timeout"))
             try:
                 returned = program(trial)
@@ -302,12 +312,27 @@ class _Segment:
             except BaseException as error:
                 if self._stopped and isinstance(error, TrialStopped):
                     return ""
-                traceback.print_exc()
+                with contextlib.suppress(Exception):  # it may have closed or replaced the stream
+                    traceback.print_exc()
                 return described(error)
             finally:
+                if os.getpid() != process:
+                    self._end_fork()
                 self._site.pulse.end()
-                os.chdir(here)  # paths of the next segment are relative to it
+                self._end_leftovers()
         return ""
+
+    def _end_fork(self) -> NoReturn:
+        """In a process that the program has forked, and that came back from it."""
+        with contextlib.suppress(OSError, ValueError):
+            print(f"process {os.getpid()}, a fork, returned from the program: ended", flush=True)
+        os._exit(0)
+
+    def _end_leftovers(self) -> None:
+        if commands := end_leftovers():
+            self._left = f"left running by the program and ended: {', '.join(commands)}"
+            with contextlib.suppress(OSError):  # a full disk, or closed by the program
+                os.write(2, f"{self._left}\n".encode())
 
     def _fail(self, error: str) -> Ending:
         answer = answered(
@@ -317,7 +342,7 @@ class _Segment:
         log.warning("trial %d failed: %s", self._message.trial, first)
         return Ending(f"failed ({answer}): {first}", failed=True)
 
-    def _complete(self, seconds: float) -> Ending:
+    def _complete(self, seconds: float) -> str:
         progress = self.progress
         outcome = Outcome(
             metrics=progress.metrics,
@@ -330,9 +355,9 @@ class _Segment:
         call = self._store.suspend if suspended else self._store.complete
         answer = answered(partial(self._fenced, call, outcome))
         if answer != "ok":
-            return Ending(f"void ({answer}): it was cancelled, deleted or given to another worker")
+            return f"void ({answer}): it was cancelled, deleted or given to another worker"
         word = "suspended" if suspended else "completed"
-        return Ending(f"{word} at {progress.reached}: {_shown(progress.metrics)}")
+        return f"{word} at {progress.reached}: {_shown(progress.metrics)}"
 
     def _fenced(self, call: Callable[..., T], *arguments: object) -> T:
         return call(self._uid, self._message.trial, self._claim.token, *arguments)
@@ -348,7 +373,11 @@ def _shown(metrics: Mapping[str, float]) -> str:
 
 def described(error: BaseException) -> str:
     """An error of a program: its message in the first line, then its last lines of traceback."""
-    first = f"{type(error).__name__}: {error}"[: ERROR_SHOWN // 2]
+    try:
+        said = f"{type(error).__name__}: {error}"
+    except Exception as another:  # in its own code, which is the program's
+        said = f"{type(error).__name__}, whose text cannot be had: {another!r}"
+    first = said[: ERROR_SHOWN // 2]
     frames = error.__traceback__.tb_next if error.__traceback__ else None  # ours is the first
     trace = "".join(traceback.format_tb(frames)).rstrip()
     return f"{first}\n{trace[len(first) - ERROR_SHOWN + 1 :]}".rstrip()

@@ -26,7 +26,7 @@ from asha_queue.training import memory
 from asha_queue.training.line import Line
 from asha_queue.training.live import LiveReports
 from asha_queue.training.parts import QuickReplacement, Recycle
-from asha_queue.training.processes import ABOUT, LAUNCHER, MARK
+from asha_queue.training.processes import ABOUT, LAUNCHER, MARK, adopt_orphans
 from asha_queue.training.pulse import Pulse
 from asha_queue.training.runner import Message, Site, run_segment
 from asha_queue.training.supervisor import Supervisor
@@ -65,8 +65,8 @@ def train_segment(task: Task, uid: str, trial: int, rung: int, attempt: int, v: 
         return f"not run: the message has format {v}, this version reads {FORMAT}; upgrade it"
     ending = run_segment(_site, Message(uid, trial, rung, attempt, task.request.id))
     memory.free()
-    if ending.failed:
-        raise Recycle(f"trial {trial} {ending.text}")
+    if ending.failed or ending.replace:
+        raise Recycle(f"trial {trial} {ending.text}", ending.failed)
     return f"trial {trial} {ending.text}"
 
 
@@ -115,6 +115,7 @@ def _on_process(sender: str, **_: Any) -> None:
     global _site
     assert _supervisor
     os.setpgid(0, 0)  # so that the keeper can end it with all that it starts
+    adopt_orphans()
     mark = f"{_supervisor.token}:{secrets.token_hex(4)}"
     os.environ[MARK] = mark
     _allow_children()

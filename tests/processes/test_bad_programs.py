@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import wait_until
-from tests.processes.lab import Lab
+from tests.processes.lab import Lab, alive
 
 GOOD = """
 def good(trial):
@@ -113,3 +113,69 @@ def test_silence_is_ended_after_report_timeout_and_counts_from_the_last_report(l
     assert failed["reached"] == 2
     assert failed["checkpoint"]["resource"] == 1
     assert "in bad" in log_of(lab, uid)
+
+
+def test_children_that_outlive_the_segment_end_with_it_and_the_process_is_replaced(
+    lab: Lab,
+) -> None:
+    lab.worker()
+    uid = submit(
+        lab,
+        """
+        lives = f"open('{folder}/daemon', 'w').write(str(os.getpid())); time.sleep(60)"
+        forks = f"import os, time; os.fork() and os._exit(0); os.setsid(); {lives}"
+        subprocess.Popen([sys.executable, "-c", forks], env={}, start_new_session=True).wait()
+        while not (folder / "daemon").exists():
+            time.sleep(0.01)
+        (folder / "sleeper").write_text(str(subprocess.Popen(["sleep", "60"]).pid))
+        (folder / "pid").write_text(str(os.getpid()))
+        return 1.0
+        """,
+    )
+    [completed] = [e for e in lab.wait_for(uid, "completed", count=3) if e["trial"] == 1]
+    assert completed["metrics"] == {"score": 1.0}
+    assert not alive(lab.pid("daemon"))
+    assert not alive(lab.pid("sleeper"))
+    left = [line for line in log_of(lab, uid).splitlines() if line.startswith("left running")]
+    assert len(left) == 1
+    assert "sleep 60" in left[0]
+    assert "-c import os" in left[0]
+    assert f"trial 1: {left[0]}" in lab.log.read_text()
+    wait_until(lambda: not alive(lab.pid()), "the process is replaced")
+    assert lab.entries(uid, "lost") == []
+
+
+def test_a_fork_that_returns_from_the_program_ends_there(lab: Lab) -> None:
+    lab.worker()
+    uid = submit(
+        lab,
+        """
+        child = os.fork()
+        if child:
+            os.waitpid(child, 0)
+        trial.report(1, score=float(child == 0))
+        """,
+    )
+    others_complete(lab, uid, (0, 1, 2))
+    [completed] = [e for e in lab.entries(uid, "completed") if e["trial"] == 1]
+    assert completed["metrics"] == {"score": 0.0}
+    assert "a fork, returned from the program: ended" in log_of(lab, uid)
+    assert lab.entries(uid, "lost") == lab.entries(uid, "failed") == []
+
+
+def test_pools_of_joblib_work_in_each_segment(lab: Lab) -> None:
+    pytest.importorskip("joblib", reason="scikit-learn, which brings joblib, is not installed")
+    lab.worker()
+    uid = lab.submit(
+        """
+        from joblib import Parallel, delayed
+
+        def train(trial):
+            return sum(Parallel(n_jobs=2)(delayed(abs)(-number) for number in range(5)))
+        """,
+        configs=[{}, {}, {}],
+        retries=0,
+    )
+    completed = lab.wait_for(uid, "completed", count=3, seconds=60.0)
+    assert [entry["metrics"] for entry in completed] == [{"score": 10}] * 3
+    assert lab.entries(uid, "lost") == []
