@@ -37,6 +37,11 @@ class CheckpointCorrupt(CheckpointError):
     """Raised when a checkpoint's files are not those that its manifest lists."""
 
 
+class CheckpointUnwritable(CheckpointError):
+    """Raised out of a trial's `save` when its storage is full, broken or not to be written. Let it
+    pass: the segment is given back, and goes on from its last checkpoint when there is room."""
+
+
 class CheckpointUnreachable(CheckpointError):
     """Raised when a checkpoint's folder cannot be read from this node."""
 

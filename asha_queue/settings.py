@@ -28,10 +28,10 @@ WORKER_TIMEOUT: Final = 25.0
 PUBLISH_AGAIN: Final = 30.0
 #: … up to this many seconds.
 PUBLISH_AGAIN_MAX: Final = 960.0
-#: Seconds for which a retry avoids the host or worker it failed on, while others live …
+#: Seconds until a segment that a worker could not take is published again, for others.
+REFUSED_AGAIN: Final = 1.0
+#: Seconds for which a retry avoids the host or worker it failed on, while others live.
 AVOID: Final = 60.0
-#: … and until it is published again, if they have taken it.
-REFUSED_AGAIN: Final = 2.0
 #: Different trials that must have failed on a worker one after the other for it to be set aside.
 IN_A_ROW: Final = 3
 #: Seconds for which a worker is set aside: the first time, and at most.

@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from asha_queue.checkpoints import manifest
-from asha_queue.errors import CheckpointCorrupt, CheckpointUnreachable
+from asha_queue.checkpoints.trouble import unwritable
+from asha_queue.errors import CheckpointCorrupt, CheckpointUnreachable, CheckpointUnwritable
 
 #: Characters of the claim's id in the name of a folder.
 CLAIM_SHOWN = 8
@@ -68,12 +69,19 @@ class Checkpoints:
         config_digest: str = "",
     ) -> Iterator[Draft]:
         """Gives a draft with an empty folder; when the block ends well, the checkpoint exists and
-        `draft.record` is what the store keeps of it. An exception removes the folder."""
+        `draft.record` is what the store keeps of it. An exception removes the folder.
+
+        Raises CheckpointUnwritable when the storage is to blame, also for an error in the block.
+        """
         parent = self._home / "checkpoints" / self._uid / str(trial)
-        parent.mkdir(parents=True, exist_ok=True)
-        final = _unused(parent, f"{token}-{claim[:CLAIM_SHOWN]}-{resource}")
-        draft = Draft(final.with_name(f".{final.name}.partial"), resource, dict(metrics))
-        draft.folder.mkdir()
+        try:
+            parent.mkdir(parents=True, exist_ok=True)
+            final = _unused(parent, f"{token}-{claim[:CLAIM_SHOWN]}-{resource}")
+            draft = Draft(final.with_name(f".{final.name}.partial"), resource, dict(metrics))
+            draft.folder.mkdir()
+        except OSError as error:
+            reason = f"{error.filename or parent}: {error.strerror}"
+            raise CheckpointUnwritable(f"no checkpoint can be written: {reason}") from error
         try:
             yield draft
             facts = {
@@ -87,8 +95,11 @@ class Checkpoints:
             }
             digest, size = manifest.write(draft.folder, facts)
             draft.folder.rename(final)
-        except BaseException:
+        except BaseException as error:
+            reason = unwritable(error, draft.folder)  # looked at before there is room again
             shutil.rmtree(draft.folder, ignore_errors=True)
+            if reason:
+                raise CheckpointUnwritable(f"no checkpoint can be written: {reason}") from error
             raise
         manifest.sync_folder(parent)
         draft.record = {

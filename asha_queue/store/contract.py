@@ -339,8 +339,8 @@ class Store(Protocol):
     def refuse(
         self, uid: str, trial: int, rung: int, attempt: int, worker: str, reason: str
     ) -> None:
-        """This worker cannot run this segment, for `reason`: it is due at once. Gives back the
-        worker's own claim, too, as long as that was not started."""
+        """This worker cannot run this segment, for `reason`: it is published again in a second.
+        Gives back the worker's own claim, too, as long as that was not started."""
 
     def refusals(self, uid: str) -> dict[str, str]:
         """Worker to the reason why it refused last; forgotten when it starts a segment."""
@@ -375,8 +375,8 @@ class Store(Protocol):
         """The workers heard within WORKER_TIMEOUT, by name."""
 
     def set_aside(self, worker: str, reason: str) -> None:
-        """This worker can train nothing at present: it is given nothing for a while; each time for
-        longer, until it completes a segment."""
+        """This worker can train nothing at present: it is given nothing for a while, unless it is
+        set aside already; each time for longer, until it completes a segment."""
 
     def drain(self, workers: Sequence[str], by: str) -> None:
         """Marks workers that shall hand back their segments and end."""

@@ -15,6 +15,8 @@ Rules
   not meet the next one. So it is after a program whose processes had to be ended.
 * Only the process that was claimed for goes on behind the program. One that the program has forked,
   and that returns from it as well, ends there.
+* A segment that ends because its storage is full or broken is given back, and is no failure of the
+  program. The worker is set aside for a while.
 * A segment that was cancelled, or given to another worker, is closed in the store: nothing more is
   said about it there.
 """
@@ -26,36 +28,34 @@ import os
 import time
 import traceback
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from asha_queue import where
 from asha_queue.checkpoints import Checkpoints, Draft, Restored
+from asha_queue.checkpoints.trouble import full
 from asha_queue.errors import (
     CheckpointUnreachable,
+    CheckpointUnwritable,
     ProgramError,
-    StoreUnavailable,
     TrialStopped,
     UnknownExperiment,
 )
-from asha_queue.store.contract import Claim, Description, Outcome, Store
+from asha_queue.settings import ASIDE
+from asha_queue.store.contract import Claim, Description, Outcome
 from asha_queue.store.journal import encode
 from asha_queue.training import programs
 from asha_queue.training.leftovers import end_leftovers
-from asha_queue.training.line import Granted, Line
-from asha_queue.training.live import LiveReports
+from asha_queue.training.line import Granted
 from asha_queue.training.output import log_file, redirected
 from asha_queue.training.progress import Progress
-from asha_queue.training.pulse import Pulse
+from asha_queue.training.site import Site, answered
 from asha_queue.training.surroundings import unchanged
 from asha_queue.training.trial import Trial
 
-#: Seconds between two calls to a store that does not answer: the first, and the longest.
-TRY_AGAIN = 0.1
-TRY_AGAIN_MAX = 2.0
 #: Characters of a program's error that are journalled.
 ERROR_SHOWN = 4000
 
@@ -77,45 +77,13 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a segment ended, in a line for people, and whether this process must be replaced, as it
-    is after a failure."""
+    """How a segment ended, in a line for people; whether this process must be replaced, as it is
+    after a failure; and for how many seconds the worker rests then."""
 
     text: str
     failed: bool = False
     replace: bool = False
-
-
-@dataclass(slots=True)
-class Site:
-    """What a training process has at hand for every segment."""
-
-    store: Store
-    worker: str
-    roots: Sequence[Path]
-    device: str
-    line: Line
-    live: LiveReports
-    pulse: Pulse
-    #: Experiments by uid; their specification never changes.
-    known: dict[str, Description] = field(default_factory=dict)
-
-    def describe(self, uid: str) -> Description:
-        if uid not in self.known:
-            self.known[uid] = answered(partial(self.store.describe, uid))
-        return self.known[uid]
-
-
-def answered(call: Callable[[], T]) -> T:
-    """The answer of a call to the store, repeated until there is one."""
-    pause = TRY_AGAIN
-    while True:
-        try:
-            return call()
-        except StoreUnavailable as error:
-            if pause == TRY_AGAIN:
-                log.warning("%s; trying again until it does", error)
-            time.sleep(pause)
-            pause = min(2 * pause, TRY_AGAIN_MAX)
+    rest: float = 0.0
 
 
 def run_segment(site: Site, message: Message) -> Ending:
@@ -143,6 +111,8 @@ def run_segment(site: Site, message: Message) -> Ending:
                 site.worker,
             )
         )
+        if claim.outcome == "aside":
+            return Ending(f"not run: {claim.reason}", rest=claim.aside_for)
         if claim.outcome != "run":
             return Ending(f"not run: {claim.reason}" if claim.reason else claim.outcome)
         segment = _Segment(site, message, experiment, claim, claim_id)
@@ -172,7 +142,7 @@ def _refuse(site: Site, message: Message, reason: str) -> Ending:
             reason,
         )
     )
-    return Ending(f"refused: {reason}")
+    return Ending(f"refused: {reason}", rest=site.rest.after_refusal())
 
 
 class _Segment:
@@ -199,6 +169,8 @@ class _Segment:
         self._stopped = ""
         #: The processes that the program left running, in words.
         self._left = ""
+        #: Why nothing could be written any more, if that has ended the program.
+        self._unwritable = ""
 
     def granted(self) -> Granted:
         """What the keeper has to know of it."""
@@ -223,6 +195,7 @@ class _Segment:
         start = partial(self._fenced, self._store.start, restored.resource, restored.dropped)
         if answered(start) != "ok":
             return Ending("not run: it was given to another worker")
+        self._site.rest.over()
         self.progress = Progress(
             restored.resource, self._claim.target, self._specification["metric"]
         )
@@ -234,6 +207,8 @@ class _Segment:
             self._stopped = "cancelled"
         if self._stopped:
             return Ending(self._stopped, bool(failure), bool(self._left))
+        if self._unwritable:
+            return self._hand_back(self._unwritable)
         if failure:
             return self._fail(failure)
         return Ending(self._complete(time.monotonic() - begun), replace=bool(self._left))
@@ -312,6 +287,9 @@ class _Segment:
             except BaseException as error:
                 if self._stopped and isinstance(error, TrialStopped):
                     return ""
+                self._unwritable = (
+                    str(error) if isinstance(error, CheckpointUnwritable) else full(error)
+                )
                 with contextlib.suppress(Exception):  # it may have closed or replaced the stream
                     traceback.print_exc()
                 return described(error)
@@ -341,6 +319,13 @@ class _Segment:
         first = error.partition("\n")[0]
         log.warning("trial %d failed: %s", self._message.trial, first)
         return Ending(f"failed ({answer}): {first}", failed=True)
+
+    def _hand_back(self, reason: str) -> Ending:
+        """The storage, and not the program, has ended it: it goes on when there is room."""
+        log.warning("trial %d is given back: %s", self._message.trial, reason)
+        answered(partial(self._store.set_aside, self._site.worker, reason))
+        answered(partial(self._fenced, self._store.release, reason, False))
+        return Ending(f"given back: {reason}", failed=True, rest=ASIDE)
 
     def _complete(self, seconds: float) -> str:
         progress = self.progress

@@ -28,7 +28,9 @@ from asha_queue.training.live import LiveReports
 from asha_queue.training.parts import QuickReplacement, Recycle
 from asha_queue.training.processes import ABOUT, LAUNCHER, MARK, adopt_orphans
 from asha_queue.training.pulse import Pulse
-from asha_queue.training.runner import Message, Site, run_segment
+from asha_queue.training.rest import Rest
+from asha_queue.training.runner import Message, run_segment
+from asha_queue.training.site import Site
 from asha_queue.training.supervisor import Supervisor
 
 #: Values of CUDA_VISIBLE_DEVICES that show no device; without it a worker is pinned to none.
@@ -65,6 +67,8 @@ def train_segment(task: Task, uid: str, trial: int, rung: int, attempt: int, v: 
         return f"not run: the message has format {v}, this version reads {FORMAT}; upgrade it"
     ending = run_segment(_site, Message(uid, trial, rung, attempt, task.request.id))
     memory.free()
+    if ending.rest:
+        _site.rest.take(ending.rest, task.request.id, ending.text)
     if ending.failed or ending.replace:
         raise Recycle(f"trial {trial} {ending.text}", ending.failed)
     return f"trial {trial} {ending.text}"
@@ -122,14 +126,16 @@ def _on_process(sender: str, **_: Any) -> None:
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     store = connect(_broker)
     pulse = Pulse(_supervisor.path)  # before the line, by which the keeper comes to know of it
+    line, live = Line(_supervisor.path, mark), LiveReports(store, Events(_broker, sender))
     _site = Site(
         store=store,
         worker=sender,
         roots=_roots(),
         device=device(),
-        line=Line(_supervisor.path, mark),
-        live=LiveReports(store, Events(_broker, sender)),
+        line=line,
+        live=live,
         pulse=pulse,
+        rest=Rest(line, live),
     )
 
 

@@ -37,7 +37,8 @@ class Fleet:
         return sorted(told, key=lambda worker: worker.name)
 
     def set_aside(self, worker: str, reason: str) -> None:
-        self._troubles(worker).rest(self.clock(), reason)
+        if not self._aside(worker).till:
+            self._troubles(worker).rest(self.clock(), reason)
 
     def drain(self, workers: Sequence[str], by: str) -> None:
         self.memory.drains |= dict.fromkeys(workers, by)

@@ -28,7 +28,7 @@ class Segments(Fleet):
         if reason := _unclaimable(experiment, r, rung, attempt):
             return Claim("refused", reason)
         if (aside := self._aside(worker)).till:
-            r.due = self.clock()
+            r.due = self.clock() + settings.REFUSED_AGAIN
             return Claim("aside", aside.reason, aside_for=aside.till - self.clock())
         if self._avoids(r, worker):
             r.due = self.clock() + settings.REFUSED_AGAIN
@@ -205,9 +205,9 @@ class Segments(Fleet):
                 return
             if r.state == "RUNNING" and r.worker == worker and r.started != r.token:
                 r.state, r.claim = "QUEUED", ""
-                r.due = self.clock()
+                r.due = self.clock() + settings.REFUSED_AGAIN
             elif r.state == "QUEUED":
-                r.due = self.clock()
+                r.due = self.clock() + settings.REFUSED_AGAIN
 
     def refusals(self, uid: str) -> dict[str, str]:
         experiment = self.memory.experiments.get(uid)

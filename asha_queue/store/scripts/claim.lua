@@ -16,8 +16,8 @@
 -- the record takes a new token, so that the writer's own late `complete` is stale.
 --
 -- A retry refuses the host it failed on for AVOID while a worker of another one lives, else the
--- worker while another lives, and is due again soon. What a worker that is set aside has asked for is
--- due at once.
+-- worker while another lives. That, and what a worker that is set aside has asked for, is due again
+-- in REFUSED_AGAIN: not at once, or the mark of the publication just taken would put it off by more.
 
 local trial, rung, attempt, claim, worker = unpack(ARGV)
 
@@ -44,7 +44,7 @@ if r.state == 'IDLE' then return {'refused', name .. ' is completed'} end
 if r.state == 'FINAL' then return {'refused', name .. ' has failed for good'} end
 local till = tonumber(redis.call('ZSCORE', KEYS[4], worker) or 0)
 if till > now then
-  redis.call('ZADD', queued, digits(now), trial)
+  redis.call('ZADD', queued, digits(now + REFUSED_AGAIN), trial)
   return {'aside', troubles(KEYS[3], worker).reason, digits(till - now)}
 end
 

@@ -5,7 +5,7 @@
 -- ARGV[4]  the worker's name
 -- ARGV[5]  why this node cannot run it
 --
--- The segment is due at once: the worker that refuses waits before it takes another. A claim that the worker has made but not started goes
+-- The segment is due again in REFUSED_AGAIN; the worker rests before it takes another. A claim that the worker has made but not started goes
 -- back as it was, without an entry: nothing was trained. The claim's token stays used up.
 
 if absent() then return 'unknown' end
@@ -18,6 +18,6 @@ if claimed then
   redis.call('ZREM', running, r.trial)
 end
 if claimed or r.state == 'QUEUED' then
-  redis.call('ZADD', queued, digits(now), r.trial)
+  redis.call('ZADD', queued, digits(now + REFUSED_AGAIN), r.trial)
 end
 return 'ok'

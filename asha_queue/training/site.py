@@ -1,0 +1,57 @@
+"""What a training process has at hand for every segment, and how it calls the store."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from asha_queue.errors import StoreUnavailable
+from asha_queue.store.contract import Description, Store
+from asha_queue.training.line import Line
+from asha_queue.training.live import LiveReports
+from asha_queue.training.pulse import Pulse
+from asha_queue.training.rest import Rest
+
+#: Seconds between two calls to a store that does not answer: the first, and the longest.
+TRY_AGAIN = 0.1
+TRY_AGAIN_MAX = 2.0
+
+T = TypeVar("T")
+log = logging.getLogger("asha_queue")
+
+
+@dataclass(slots=True)
+class Site:
+    """What a training process has at hand for every segment."""
+
+    store: Store
+    worker: str
+    roots: Sequence[Path]
+    device: str
+    line: Line
+    live: LiveReports
+    pulse: Pulse
+    rest: Rest
+    #: Experiments by uid; their specification never changes.
+    known: dict[str, Description] = field(default_factory=dict)
+
+    def describe(self, uid: str) -> Description:
+        if uid not in self.known:
+            self.known[uid] = answered(partial(self.store.describe, uid))
+        return self.known[uid]
+
+
+def answered(call: Callable[[], T]) -> T:
+    """The answer of a call to the store, repeated until there is one."""
+    pause = TRY_AGAIN
+    while True:
+        try:
+            return call()
+        except StoreUnavailable as error:
+            if pause == TRY_AGAIN:
+                log.warning("%s; trying again until it does", error)
+            time.sleep(pause)
+            pause = min(2 * pause, TRY_AGAIN_MAX)
