@@ -13,6 +13,7 @@ from asha_queue.cli.common import broker_option, json_option, opened_store, prin
 from asha_queue.errors import AshaQueueError, UnknownExperiment
 from asha_queue.handle import uid_of
 from asha_queue.store.contract import Store
+from asha_queue.training.loglimit import cut_at
 from asha_queue.training.output import log_file
 from asha_queue.views import Attempt, Attempts, journal
 
@@ -100,7 +101,8 @@ class _Output:
             self._headers[path] = header
         try:
             with path.open("rb") as file:
-                file.seek(self._sizes.get(path, 0))
+                shown = self._sizes.get(path, 0)
+                file.seek(shown if shown <= path.stat().st_size else cut_at(path))
                 shutil.copyfileobj(file, sys.stdout.buffer)
                 sys.stdout.buffer.flush()
                 self._sizes[path] = file.tell()

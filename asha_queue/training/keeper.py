@@ -13,7 +13,8 @@ Rules
   not answer is no such time (`pulse.py`).
 * Answers to renewals and beats bring orders: a segment that is wanted back, a worker that is to
   end. The worker is then told as by anybody else, with SIGTERM.
-* It reads and writes no file of the experiment's storage, which may hang.
+* It reads and writes no file of the experiment's storage, which may hang; a thread of its own keeps
+  the log short.
 * It lives as long as the worker's main process. A server that does not answer never ends it: it
   goes on asking, on a new connection after each error.
 * It imports no training code, and Celery only to say that a task died with its worker. If it is
@@ -32,6 +33,7 @@ import socket
 import sys
 import time
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from asha_queue.settings import CANCEL_GRACE, LEASE, RENEW_EVERY
@@ -41,6 +43,7 @@ from asha_queue.training.calls import TRY_AGAIN, Calls
 from asha_queue.training.children import Child, Held
 from asha_queue.training.deaths import MemoryKills
 from asha_queue.training.line import Granted
+from asha_queue.training.loglimit import LogLimit
 from asha_queue.training.processes import MARK, Watch, in_group, marked, marked_alike, sweep
 from asha_queue.training.pulse import Reading
 
@@ -50,6 +53,8 @@ TIMEOUT = 3.0
 LAST_CALLS = 5.0
 #: Seconds for killed processes to be gone.
 SWEEP = 5.0
+#: Seconds of these for what removes the shared memory of the others.
+TRACKERS = 1.0
 #: Seconds by which the main process may be seen to die after the training process it takes along.
 TOGETHER = 0.05
 #: Seconds for which a claim may still be on its way to the store when its sender is dead.
@@ -94,6 +99,7 @@ class Keeper:
         #: Tasks that ended with the main process, which can tell nobody.
         self._died: list[str] = []
         self._calls = Calls(store)
+        self._logs = LogLimit()
         if undrain:
             self._calls.owe(partial(store.undrain, worker))
         self._selector = selectors.DefaultSelector()
@@ -158,12 +164,15 @@ class Keeper:
                 child.held = Held(**message["claiming"])
             elif "claimed" in message and child.held:
                 child.held.granted = Granted(**message["claimed"])
+                self._logs.begin(Path(child.held.granted.log))
                 child.held.renew_at = time.monotonic() + RENEW_EVERY
                 if child.watch:
                     child.held.memory_kills = MemoryKills(child.watch.pid)
             elif "saved" in message and child.held:
                 child.held.saved = message["saved"]
             elif "done" in message:
+                if child.held and child.held.granted:
+                    self._logs.end(Path(child.held.granted.log))
                 child.held = None
             elif "ended" in message:
                 for ended in self._children:
@@ -184,7 +193,7 @@ class Keeper:
         if child.watch.descriptor is not None:
             self._selector.register(child.watch.descriptor, selectors.EVENT_READ)
         # of one that died together with its keeper
-        sweep(marked_alike(MARK, mark), seconds=SWEEP)
+        sweep(marked_alike(MARK, mark), seconds=SWEEP, trackers=TRACKERS)
         if self._draining:
             child.send({"drain": True})
 
@@ -237,6 +246,8 @@ class Keeper:
 
     def _owe_end(self, child: Child, held: Held) -> None:
         """Has the store told how the segment of a dead process ended."""
+        if held.granted:
+            self._logs.end(Path(held.granted.log))
         if held.error and held.granted:
             reached = child.pulse.reached if child.pulse else 0
             fail = partial(
@@ -261,15 +272,15 @@ class Keeper:
             self._died.append(held.task)
 
     def _kill(self, child: Child) -> None:
-        """Ends a training process by force, with what it has started in its group."""
+        """Ends a training process by force; what it has started is swept then."""
         assert child.watch
         with contextlib.suppress(OSError):
-            os.killpg(child.watch.pid, signal.SIGKILL)
+            os.kill(child.watch.pid, signal.SIGKILL)
 
     def _sweep(self, child: Child) -> None:
         assert child.watch
-        self._kill(child)
-        if not sweep(in_group(child.watch.pid), marked(MARK, child.mark), seconds=SWEEP):
+        conditions = in_group(child.watch.pid), marked(MARK, child.mark)
+        if not sweep(*conditions, seconds=SWEEP, trackers=TRACKERS):
             log.warning("some processes of %s cannot be killed", self._worker)
 
     def _owe_release(self, held: Held, reason: str, counts: bool) -> None:

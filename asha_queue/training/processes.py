@@ -112,10 +112,17 @@ def living(*conditions: Condition) -> list[psutil.Process]:
     return found
 
 
-def sweep(*conditions: Condition, seconds: float, kill_after: float = 0.0) -> bool:
+def tracker(process: psutil.Process) -> bool:
+    """Whether it is one of those that remove the shared memory of what has died, and end then."""
+    return any("resource_tracker" in word for word in process.cmdline())
+
+
+def sweep(
+    *conditions: Condition, seconds: float, kill_after: float = 0.0, trackers: float = 0.0
+) -> bool:
     """Kills all that `living` finds, until it finds none; False if some lived for `seconds`.
 
-    `kill_after`: seconds for them to end by themselves first.
+    `kill_after`: seconds for them to end by themselves first; `trackers`: seconds for trackers.
     """
     begun = time.monotonic()
     while found := living(*conditions):
@@ -125,7 +132,8 @@ def sweep(*conditions: Condition, seconds: float, kill_after: float = 0.0) -> bo
         if passed >= kill_after:
             for process in found:
                 try:
-                    process.kill()
+                    if passed >= trackers or not tracker(process):
+                        process.kill()
                 except psutil.Error:
                     continue  # gone meanwhile, or another user's
         time.sleep(_LOOK_EVERY)

@@ -1,10 +1,14 @@
 """Bad programs: each has one outcome, which the journal tells, while other trials go on."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from asha_queue.cli import root
+from asha_queue.training.loglimit import LIMIT, MARK
 from tests.conftest import wait_until
 from tests.processes.lab import Lab, alive
 
@@ -168,9 +172,12 @@ def test_pools_of_joblib_work_in_each_segment(lab: Lab) -> None:
     lab.worker()
     uid = lab.submit(
         """
+        import os, pathlib
         from joblib import Parallel, delayed
 
         def train(trial):
+            with pathlib.Path(trial.config["folder"], "pids").open("a") as file:
+                file.write(f"{os.getpid()} ")
             return sum(Parallel(n_jobs=2)(delayed(abs)(-number) for number in range(5)))
         """,
         configs=[{}, {}, {}],
@@ -179,3 +186,39 @@ def test_pools_of_joblib_work_in_each_segment(lab: Lab) -> None:
     completed = lab.wait_for(uid, "completed", count=3, seconds=60.0)
     assert [entry["metrics"] for entry in completed] == [{"score": 10}] * 3
     assert lab.entries(uid, "lost") == []
+    pids = [int(pid) for pid in lab.read("pids").split()]
+    wait_until(lambda: not any(alive(pid) for pid in pids), "each had a process of its own")
+
+    def shared() -> list[str]:  # joblib's semaphores and folders are named after its process
+        names = [path.name for path in Path("/dev/shm").glob("*")]
+        return [name for name in names if any(f"-{pid}-" in name for pid in pids)]
+
+    wait_until(lambda: not shared(), "their shared memory is gone")
+
+
+def test_output_without_end_is_cut_and_what_comes_after_it_is_kept(lab: Lab) -> None:
+    lab.worker()
+    uid = submit(
+        lab,
+        """
+        printer = subprocess.Popen(["yes", "a line that says nothing"])
+        time.sleep(3)
+        printer.kill()
+        printer.wait()
+        print("the end")
+        raise ValueError("no more")
+        """,
+    )
+    lab.wait_for(uid, "failed")
+    others_complete(lab, uid)
+    log = lab.storage / f"test-{uid}" / "logs" / "trial-00001" / "rung0-attempt1.log"
+    wait_until(lambda: log.stat().st_size <= LIMIT, "the log is short")
+    lines = log.read_text().splitlines()
+    assert lines[0] == "a line that says nothing"
+    assert sum(line.startswith(MARK) for line in lines) == 1
+    assert "the end" in lines
+    assert lines[-1] == "ValueError: no more"
+    shown = CliRunner().invoke(
+        root, ["logs", f"test-{uid}", "1", "--storage", str(lab.storage), "--broker", lab.broker]
+    )
+    assert shown.output.endswith("ValueError: no more\n")
