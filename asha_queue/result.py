@@ -13,6 +13,7 @@ from typing import Any, Self
 from asha_queue.errors import AshaQueueError
 from asha_queue.search.rung import number
 from asha_queue.specification import Specification
+from asha_queue.troubles import Troubles
 
 _ENDED = ("finished", "cancelled")
 
@@ -88,6 +89,8 @@ class Result:
         self.state = "running"
         #: The best value seen at any resource, in a rung's result or on the way to it.
         self.best_seen: Best | None = None
+        #: What went wrong, and why.
+        self.troubles = Troubles()
         #: Resource spent by all attempts, those that were lost included.
         self.resource_spent = 0
         #: The entries this was folded from, if `from_journal` or `simulate` made it.
@@ -223,7 +226,10 @@ class Result:
         trial.state = "queued"
         if entry["type"] == "completed":
             self._complete(trial, entry)
+        elif entry["type"] == "lost":
+            self.troubles.lost(entry)
         elif entry["type"] == "failed":
+            self.troubles.failed(entry)
             trial.error = entry.get("error")
             if entry.get("final"):
                 trial.state = "failed"
@@ -252,6 +258,8 @@ class Result:
         self._results[rung] += 1
         if self._loss(metrics) == math.inf:
             trial.state = "diverged"
+            metric = self.specification.metric
+            self.troubles.diverged(trial.number, metric, metrics.get(metric))
         else:
             trial.state = "done" if rung == len(self._results) - 1 else "waiting"
             self._challenge(trial, result)

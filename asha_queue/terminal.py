@@ -10,12 +10,15 @@ from rich.table import Table
 from rich.text import Text
 
 from asha_queue.search.configuration import short
+from asha_queue.troubles import Trouble
 from asha_queue.views import duration, number
 
 #: Seconds between two plain progress lines.
 LINE_EVERY = 5.0
 #: Rows of running segments shown at most.
 RUNNING_ROWS = 12
+#: Reasons of failures and losses shown at most.
+TROUBLE_ROWS = 8
 
 
 class View(Protocol):
@@ -51,8 +54,13 @@ class Lines:
         self._out = out
         self._next = 0.0
         self._shown = ""
+        self._notes: set[str] = set()
 
     def show(self, overview: dict[str, Any]) -> None:
+        for note in overview["notes"]:
+            if note not in self._notes:
+                self._notes.add(note)
+                self.say(f"note: {note}")
         line = summary(overview)
         ended = overview["state"] != "running"
         if line != self._shown and (ended or time.monotonic() >= self._next):
@@ -111,7 +119,11 @@ def summary(overview: dict[str, Any]) -> str:
 def picture(overview: dict[str, Any]) -> RenderableType:
     """The live picture of an experiment, at most 80 columns wide where the terminal is."""
     return Group(
-        _headline(overview), rung_table(overview), _running_table(overview), _best(overview)
+        _headline(overview),
+        rung_table(overview),
+        _running_table(overview),
+        *_troubles(overview),
+        _best(overview),
     )
 
 
@@ -175,6 +187,15 @@ def _running_table(overview: dict[str, Any]) -> RenderableType:
     if len(running) > RUNNING_ROWS:
         return Group(table, f"… and {len(running) - RUNNING_ROWS} more")
     return table
+
+
+def _troubles(overview: dict[str, Any]) -> list[RenderableType]:
+    """What went wrong, a line for each reason, and what might be changed."""
+    troubles = overview["troubles"]
+    lines = [Text(str(Trouble(**trouble)), style="red") for trouble in troubles[:TROUBLE_ROWS]]
+    if len(troubles) > TROUBLE_ROWS:
+        lines.append(Text(f"… and {len(troubles) - TROUBLE_ROWS} more reasons", style="red"))
+    return [*lines, *(Text(f"note: {note}", style="yellow") for note in overview["notes"])]
 
 
 def _best(overview: dict[str, Any]) -> RenderableType:

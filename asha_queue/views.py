@@ -5,7 +5,7 @@ live reports; nothing is stored. Times are seconds, resources in the user's unit
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from asha_queue.result import Best, Result, TrialResult
@@ -77,9 +77,23 @@ def overview(
             "full": result.resource_full,
             "expected": expected_resource(result),
         },
+        "troubles": [asdict(trouble) for trouble in result.troubles.all],
+        "notes": notes(result),
         "seconds": result.seconds,
         "seconds_left": seconds_left(result, max(1, len(workers))),
     }
+
+
+def notes(result: Result) -> list[str]:
+    """What the user may want to change, in sentences."""
+    results = [rung for trial in result.trials for rung in trial.results]
+    if not results or len(result.rungs) < 2 or any(rung.checkpoint for rung in results):
+        return []
+    more = 1 / (result.specification.reduction_factor - 1)
+    return [
+        f"no segment has saved a checkpoint, so each starts from step 0: up to {more:.0%} more "
+        f"work. Write one by trial.save()"
+    ]
 
 
 def fleet(
@@ -158,8 +172,10 @@ def seconds_left(result: Result, workers: int) -> float | None:
     return (expected_resource(result) - result.resource_spent) * per_unit / workers
 
 
-def trial_view(trial: TrialResult, search: Asha) -> dict[str, Any]:
-    """One trial, and for each of its rungs why it was promoted or not."""
+def trial_view(
+    trial: TrialResult, search: Asha, attempts: Sequence["Attempt"] = ()
+) -> dict[str, Any]:
+    """One trial, for each of its rungs why it was promoted or not, and how each attempt ended."""
     rungs = []
     for rung in trial.results:
         why = search.explain(trial.number, rung.rung)
@@ -187,6 +203,7 @@ def trial_view(trial: TrialResult, search: Asha) -> dict[str, Any]:
         "resource": trial.resource,
         "attempts": trial.attempts,
         "error": trial.error,
+        "history": [asdict(attempt) for attempt in attempts],
         "rungs": rungs,
         "curve": [[step, metrics] for step, metrics in trial.curve],
     }
@@ -214,14 +231,23 @@ class Attempt:
     def ended(self) -> bool:
         return self.state not in ("queued", "running")
 
-    def __str__(self) -> str:
+    @property
+    def reason(self) -> str:
+        """The first line of `why`."""
+        return self.why.partition("\n")[0]
+
+    @property
+    def place(self) -> str:
+        """Which it is and how it ended, without the reason."""
         worker = f"  {self.worker}" if self.worker else ""
         reached = f" at {self.reached}" if self.reached is not None else ""
-        first = self.why.partition("\n")[0]
         return (
             f"rung {self.rung} attempt {self.attempt}{worker}  {self.start or 0} → {self.target}  "
-            f"{self.state}{reached}{first and ': '}{first}"
+            f"{self.state}{reached}"
         )
+
+    def __str__(self) -> str:
+        return f"{self.place}{self.reason and ': '}{self.reason}"
 
 
 class Attempts:

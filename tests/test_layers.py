@@ -33,6 +33,7 @@ ORDER = [
     "simulation",
     "samplers",
     "result",
+    "troubles",
     "specification",
     "search",
     "where",

@@ -1,5 +1,6 @@
 """`asha-queue status`."""
 
+from textwrap import indent, wrap
 from typing import Any
 
 import click
@@ -13,7 +14,20 @@ from asha_queue.handle import uid_of
 from asha_queue.search.configuration import short
 from asha_queue.store.contract import Store
 from asha_queue.terminal import picture, value_of
-from asha_queue.views import LivePoints, duration, fleet, number, overview, trial_view, verdict
+from asha_queue.views import (
+    Attempts,
+    LivePoints,
+    duration,
+    fleet,
+    journal,
+    number,
+    overview,
+    trial_view,
+    verdict,
+)
+
+#: Columns of a terminal.
+WIDTH = 80
 
 
 @click.command()
@@ -23,7 +37,7 @@ from asha_queue.views import LivePoints, duration, fleet, number, overview, tria
 @json_option
 def status(name: str | None, trial: int | None, broker: str | None, as_json: bool) -> None:
     """Show all experiments and workers; or the experiment called NAME; or its trial number TRIAL,
-    and why it was promoted or not."""
+    why it was promoted or not, and how each attempt at it ended."""
     with opened_store(broker) as store:
         if name is None:
             _experiments(store, as_json)
@@ -118,7 +132,10 @@ def _trial(store: Store, uid: str, trial: int, as_json: bool) -> None:
             f"experiment {fold.specification.name} has no trial {trial}; "
             f"{len(trials)} were started, numbered from 0"
         )
-    view = trial_view(trials[trial], fold.search)
+    attempts = Attempts(trial)
+    for entry in journal(store, uid):
+        attempts.apply(entry)
+    view = trial_view(trials[trial], fold.search, attempts.all)
     if as_json:
         print_json(view)
         return
@@ -127,5 +144,10 @@ def _trial(store: Store, uid: str, trial: int, as_json: bool) -> None:
     for rung in view["rungs"]:
         why = verdict(rung, fold.specification.reduction_factor)
         click.echo(f"  rung {rung['rung']}  {metric}={number(rung['value'])}  {why}")
+    click.echo("attempts")
+    for attempt in attempts.all:
+        click.echo(f"  {attempt.place}")
+        for line in wrap(attempt.reason, WIDTH - 6):
+            click.echo(f"      {line}")
     if view["error"]:
-        click.echo(view["error"])
+        click.echo(f"the last error\n{indent(view['error'], '  ')}")

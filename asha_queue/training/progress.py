@@ -52,7 +52,7 @@ class Progress:
         """Takes a report, by default of the loop's step or else of the one after the last; returns
         the step and all its metrics so far."""
         if not metrics:
-            raise ReportError("report() without a metric; give it one, as in report(accuracy=0.9)")
+            raise ReportError(self._without_metric(step))
         if step is None:
             step = self.reached + 1 if self._step is None else self._step
         number = self._checked(step)
@@ -88,6 +88,18 @@ class Progress:
                 f"the program returned {returned!r:.80}; return nothing, the {self._metric} as a "
                 f"number, or a dict of metrics"
             ) from None
+
+    def _without_metric(self, step: object) -> str:
+        """Why a report of nothing but a step, or of what was meant for a metric, is none."""
+        given = "" if step is None else f"{step!r:.80}"
+        if isinstance(step, Mapping):
+            wanted = "report(**metrics), with the metrics by name"
+        elif isinstance(step, int) and not isinstance(step, bool):
+            wanted = f"report({given}, {self._metric}=…), the step first"
+        else:
+            value = given if isinstance(step, float) else "…"
+            wanted = f"report({self._metric}={value}), each metric by name and a number"
+        return f"report({given}) without a metric: write {wanted}"
 
     def _checked(self, step: object) -> int:
         try:

@@ -341,8 +341,20 @@ class _Segment:
         answer = answered(partial(self._fenced, call, outcome))
         if answer != "ok":
             return f"void ({answer}): it was cancelled, deleted or given to another worker"
+        if not suspended:
+            self._warn_of_no_checkpoint()
         word = "suspended" if suspended else "completed"
         return f"{word} at {progress.reached}: {_shown(progress.metrics)}"
+
+    def _warn_of_no_checkpoint(self) -> None:
+        """Says once in each process that an experiment's trials start from nothing again."""
+        higher = self._claim.target < self._specification.get("max_t", 0)
+        if higher and not self._saved and not self._claim.checkpoints:
+            if self._uid not in self._site.warned:
+                self._site.warned.add(self._uid)
+                log.warning(
+                    "experiment %s saves no checkpoint: each segment starts from step 0", self._name
+                )
 
     def _fenced(self, call: Callable[..., T], *arguments: object) -> T:
         return call(self._uid, self._message.trial, self._claim.token, *arguments)

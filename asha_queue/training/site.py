@@ -37,6 +37,8 @@ class Site:
     rest: Rest
     #: Experiments by uid; their specification never changes.
     known: dict[str, Description] = field(default_factory=dict)
+    #: Those (uids) of which was said that they save no checkpoint.
+    warned: set[str] = field(default_factory=set)
 
     def describe(self, uid: str) -> Description:
         if uid not in self.known:

@@ -1,8 +1,6 @@
 """Bad programs: each has one outcome, which the journal tells, while other trials go on."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -10,43 +8,8 @@ from click.testing import CliRunner
 from asha_queue.cli import root
 from asha_queue.training.loglimit import LIMIT, MARK
 from tests.conftest import wait_until
+from tests.processes.bad import log_of, others_complete, submit
 from tests.processes.lab import Lab, alive
-
-GOOD = """
-def good(trial):
-    for step in trial.steps():
-        trial.report(score=step)
-    with trial.save():
-        pass
-"""
-
-
-def submit(lab: Lab, bad: str, **fields: Any) -> str:
-    """An experiment whose trial 1 runs `bad`, the body of a function of `trial` and its `folder`,
-    and whose trials 0 and 2 are good."""
-    lines = "\n".join(f"    {line}" for line in bad.strip("\n").splitlines())
-    program = f"""
-import ctypes, math, os, pathlib, signal, subprocess, sys, time
-{GOOD}
-def bad(trial, folder):
-{lines}
-
-def train(trial):
-    if trial.number == 1:
-        return bad(trial, pathlib.Path(trial.config["folder"]))
-    good(trial)
-"""
-    return lab.submit(program, configs=[{}, {}, {}], **{"retries": 0} | fields)
-
-
-def others_complete(lab: Lab, uid: str, others: Sequence[int] = (0, 2)) -> None:
-    """The good trials complete, whatever the bad one does."""
-
-    def completed() -> set[int]:
-        lab.publish(uid)
-        return {entry["trial"] for entry in lab.entries(uid, "completed")}
-
-    wait_until(lambda: completed() >= set(others), f"the others complete; see {lab.log}")
 
 
 @pytest.mark.parametrize(
@@ -73,11 +36,6 @@ def test_a_process_that_dies_is_given_back_with_the_cause_and_the_third_time_has
         f"its process died 3 times without progress, last: the training process died on w@lab: "
         f"{cause}"
     )
-
-
-def log_of(lab: Lab, uid: str, trial: int = 1, attempt: int = 1) -> str:
-    folder = lab.storage / f"test-{uid}" / "logs" / f"trial-{trial:05d}"
-    return (folder / f"rung0-attempt{attempt}.log").read_text(errors="replace")
 
 
 def test_an_endless_loop_is_ended_after_segment_timeout_with_its_stack_in_the_log(lab: Lab) -> None:

@@ -186,10 +186,24 @@ def test_a_step_that_is_no_integer_is_refused(begin: Start) -> None:
         trial.report(5.5, score=1.0)  # type: ignore[arg-type]  # that is the point
 
 
-def test_a_report_without_metrics_is_refused(begin: Start) -> None:
-    trial, _ = begin()
-    with pytest.raises(ReportError, match="without a metric"):
-        trial.report()
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (None, "report() without a metric: write report(score=…), each metric by name"),
+        ("abc", "report('abc') without a metric: write report(score=…), each metric by name"),
+        (0.9, "report(0.9) without a metric: write report(score=0.9), each metric by name"),
+        (5, "report(5) without a metric: write report(5, score=…), the step first"),
+        ({"score": 1}, "report({'score': 1}) without a metric: write report(**metrics), with"),
+    ],
+)
+def test_a_report_without_metrics_is_refused_and_told_how_it_is_written(
+    begin: Start, given: Any, message: str
+) -> None:
+    trial, segment = begin()
+    with pytest.raises(ReportError) as refused:
+        trial.report(given)
+    assert str(refused.value).startswith(message)
+    assert segment.progress.last is None
 
 
 # -- what the program returns --------------------------------------------------------------------
