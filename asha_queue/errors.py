@@ -62,6 +62,11 @@ class UnknownExperiment(StoreError):
     """Raised when no experiment has this name or uid."""
 
 
+class LostExperiment(UnknownExperiment):
+    """Raised when an experiment is gone although nobody deleted it: its store lost its data, or is
+    another one. `asha-queue restore` rebuilds it from its exported journal."""
+
+
 class NewerFormat(StoreError):
     """Raised when data was written by a newer version than this one."""
 

@@ -14,7 +14,13 @@ from typing import Any
 from asha_queue import where
 from asha_queue.coordinator.drive import Drive
 from asha_queue.coordinator.exports import JOURNAL_FILE
-from asha_queue.errors import SpecificationError, StoreUnavailable, UnknownExperiment
+from asha_queue.coordinator.loss import remedy, told
+from asha_queue.errors import (
+    LostExperiment,
+    SpecificationError,
+    StoreUnavailable,
+    UnknownExperiment,
+)
 from asha_queue.handle import Handle
 from asha_queue.local import Local
 from asha_queue.queue import Publisher
@@ -154,8 +160,8 @@ def submit(
     elif store.uid(name) is None and (folder / JOURNAL_FILE).exists():
         raise SpecificationError(
             f"{folder} holds a run of {name!r} that this store does not know: it lost its data, or "
-            f"it is another store. Use the store it ran on, or start anew with --fresh, which "
-            f"deletes that folder."
+            f"it is another store. {remedy(folder / JOURNAL_FILE)}. Or use the store it ran on, or "
+            f"start anew with --fresh, which deletes that folder."
         )
     mine = secrets.token_hex(8)
     uid = store.submit(mine, name, specification.seeded().to_json())
@@ -231,6 +237,8 @@ def _coordinate(
                 else:
                     shown.say(f"{error}; trying again")
                 threading.Event().wait(TRY_AGAIN)
+            except LostExperiment as error:
+                raise told(error, coordinator.fold.specification.name, folder) from None
     finally:
         with contextlib.suppress(StoreUnavailable, UnknownExperiment):
             drive.close()

@@ -5,11 +5,14 @@ import socket
 import time
 import uuid
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from asha_queue import where
+from asha_queue.coordinator.exports import JOURNAL_FILE
 from asha_queue.coordinator.fold import FullFold
-from asha_queue.errors import AshaQueueError, UnknownExperiment
+from asha_queue.coordinator.loss import remedy, told
+from asha_queue.errors import AshaQueueError, LostExperiment, UnknownExperiment
 from asha_queue.result import Best, Result
 from asha_queue.store import connect
 from asha_queue.store.contract import Changed, Store
@@ -38,7 +41,11 @@ class Handle:
 
     def result(self) -> Result:
         """The trials so far."""
-        self._fold.catch_up()
+        try:
+            self._fold.catch_up()
+        except LostExperiment as error:
+            root = Path(where.storage(None, self._fold.specification.storage).url)
+            raise told(error, self.name, root / self.name) from None
         return self._fold.result
 
     def best(self) -> Best | None:
@@ -85,7 +92,7 @@ class Handle:
             for name, value in (("num_samples", num_samples), ("max_t", max_t))
             if value is not None
         }
-        self._fold.catch_up()
+        self.result()
         present = self._fold.specification.to_json() | self._store.describe(self.uid).extended
         for name, value in changed.items():
             if value < present[name]:
@@ -105,6 +112,7 @@ class Handle:
 
     def _expect(self, verb: str, answer: Changed) -> None:
         if answer == "unknown":
+            self.result()  # raises, saying more
             raise UnknownExperiment(f"experiment {self.name} was deleted")
         if answer in ("finished", "cancelled"):
             raise AshaQueueError(
@@ -117,6 +125,12 @@ def uid_of(store: Store, name: str) -> str:
     """The uid of the experiment called `name`; UnknownExperiment names those there are."""
     uid = store.uid(name)
     if uid is None:
+        path = Path(where.storage().url) / name / JOURNAL_FILE
+        if path.exists():
+            raise LostExperiment(
+                f"no experiment on this server is called {name!r}: it lost its data, or it is "
+                f"another server. {remedy(path)}"
+            )
         known = ", ".join(sorted(store.names())) or "none"
         raise UnknownExperiment(f"no experiment is called {name!r}; there are: {known}")
     return uid

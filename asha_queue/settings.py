@@ -45,5 +45,7 @@ UNWITNESSED_LIMIT: Final = 10
 
 #: Points kept of a segment's learning curve in the journal.
 CURVE_POINTS: Final = 64
+#: Uids kept of experiments that were deleted: what is neither there nor among them was lost.
+DELETED_KEPT: Final = 1000
 #: Entries kept, about, in an experiment's stream of live reports.
 LIVE_POINTS: Final = 10_000

@@ -25,6 +25,7 @@ VERBS = {
     "retry": "try failed trials again",
     "drain": "have a worker or a host hand back its work and end",
     "export": "print an experiment's journal",
+    "restore": "rebuild an experiment that its server has lost, from its journal",
     "check": "verify a journal against the rules of the search",
     "delete": "remove an experiment, its checkpoints included",
     "version": "print the version",

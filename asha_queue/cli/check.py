@@ -1,15 +1,13 @@
 """`asha-queue check`."""
 
 from pathlib import Path
-from typing import Any
 
 import click
 
 from asha_queue.cli.common import broker_option, json_option, opened_store, print_json
-from asha_queue.errors import JournalError
 from asha_queue.handle import uid_of
 from asha_queue.search.rules import check as violations_of
-from asha_queue.store.journal import load
+from asha_queue.store.journal import load_file
 from asha_queue.views import journal as entries
 
 
@@ -25,7 +23,9 @@ def check(journal: str, broker: str | None, as_json: bool) -> None:
     """
     path = Path(journal)
     if path.suffix == ".jsonl":
-        read = _load(path)
+        read, torn = load_file(path)
+        if torn:
+            click.echo(f"{path}: its last line is cut off and left out", err=True)
     else:
         with opened_store(broker) as store:
             read = list(entries(store, uid_of(store, journal)))
@@ -40,15 +40,3 @@ def check(journal: str, broker: str | None, as_json: bool) -> None:
         click.echo(f"{journal}: {len(read)} entries, {promotions} promotions: {verdict}")
     if violations:
         raise click.exceptions.Exit(1)
-
-
-def _load(path: Path) -> list[dict[str, Any]]:
-    if not path.is_file():
-        raise JournalError(f"no such file: {path}")
-    loaded = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        try:
-            loaded.append(load(line))
-        except JournalError as error:
-            raise JournalError(f"{path}, line {number}: {error}") from None
-    return loaded

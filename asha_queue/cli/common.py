@@ -30,13 +30,14 @@ json_option: Decorator = click.option("--json", "as_json", is_flag=True, help="P
 
 
 @contextlib.contextmanager
-def opened_server(broker: str | None) -> Iterator[str]:
-    """URL of the server that `broker` names, or of this directory's own, started if need be."""
+def opened_server(broker: str | None, make: bool = False) -> Iterator[str]:
+    """URL of the server that `broker` names, or of this directory's own, started if need be; with
+    `make` in a directory that has none yet, too."""
     place = where.broker(broker, embedded=False)
     if place:
         yield place.url
         return
-    if not where.ADDRESS_FILE.parent.is_dir():
+    if not make and not where.ADDRESS_FILE.parent.is_dir():
         raise ServerError(
             f"no broker given, and {Path.cwd()} has no runs ({where.ADDRESS_FILE.parent}). "
             f"Give --broker URL, or call this in the directory of a run."
@@ -49,9 +50,9 @@ def opened_server(broker: str | None) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def opened_store(broker: str | None) -> Iterator[Store]:
+def opened_store(broker: str | None, make: bool = False) -> Iterator[Store]:
     """The store on that server."""
-    with opened_server(broker) as url:
+    with opened_server(broker, make) as url:
         yield connect(url)
 
 

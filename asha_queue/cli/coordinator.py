@@ -10,6 +10,7 @@ import click
 
 from asha_queue import where
 from asha_queue.cli.common import broker_option
+from asha_queue.coordinator.loss import remedy, unknown_journals
 from asha_queue.coordinator.service import Service
 from asha_queue.errors import ServerError, StoreError, StoreUnavailable
 from asha_queue.queue import Publisher
@@ -46,9 +47,15 @@ def coordinator(storage: str | None, broker: str | None) -> None:
     store = connect(place.url)
     service = Service(store, Publisher(place.url), folder)
     log.info("%s coordinates the experiments on %s", service.who, place)
+    root = Path(where.storage(storage).url)
     silent = False
+    looked = False
     while not ending.is_set():
         try:
+            if not looked:
+                for name, path in unknown_journals(store, root):
+                    log.warning("%s: unknown to this server. %s", name, remedy(path))
+                looked = True
             service.step()
             silent = False
         except StoreUnavailable as error:

@@ -1,5 +1,6 @@
 """`asha-queue status`."""
 
+from pathlib import Path
 from textwrap import indent, wrap
 from typing import Any
 
@@ -7,8 +8,10 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from asha_queue import where
 from asha_queue.cli.common import broker_option, json_option, opened_store, print_json
 from asha_queue.coordinator.fold import FullFold
+from asha_queue.coordinator.loss import remedy, unknown_journals
 from asha_queue.errors import UnknownExperiment
 from asha_queue.handle import uid_of
 from asha_queue.search.configuration import short
@@ -68,6 +71,8 @@ def _experiments(store: Store, as_json: bool) -> None:
         Console().print(_experiment_table(views))
     else:
         click.echo("no experiments; start one with: asha-queue run FILE")
+        for name, path in unknown_journals(store, Path(where.storage().url)):
+            click.echo(f"{name}: unknown to this server. {remedy(path)}")
     if workers:
         click.echo()
         Console().print(_worker_table(workers))

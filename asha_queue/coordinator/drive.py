@@ -16,6 +16,7 @@ class Drive:
     """A coordinator and its exports into `folder`."""
 
     def __init__(self, store: Store, publisher: Publisher, uid: str, folder: Path) -> None:
+        self.folder = folder
         self.coordinator = Coordinator(store, publisher, uid)
         self._exports = Exports(store, uid, self.coordinator.fold.specification, folder)
         self._next_look = 0.0

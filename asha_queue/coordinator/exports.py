@@ -22,6 +22,7 @@ from asha_queue.result import Result
 from asha_queue.search.configuration import flatten
 from asha_queue.settings import TICK
 from asha_queue.specification import Specification
+from asha_queue.store import journal
 from asha_queue.store.contract import Store
 from asha_queue.store.journal import dump
 from asha_queue.views import best_view
@@ -112,8 +113,23 @@ class Exports:
         elif not entries:
             self._journal.flush()
             os.fsync(self._journal.fileno())
+            self._keep_what_is_only_there()
             temporary.replace(self._folder / JOURNAL_FILE)
             self._complete = True
+
+    def _keep_what_is_only_there(self) -> None:
+        """Puts aside an old file that holds more than the store has: of a run that it has lost, or
+        the tail of one that was rolled back. It may be all that is left of it."""
+        path = self._folder / JOURNAL_FILE
+        if not path.exists():
+            return
+        ends = journal.ends(path)
+        if ends is None:
+            path.rename(path.with_name("journal-unreadable.jsonl"))
+            return
+        first, last = ends
+        if first.get("uid") != self._uid or self._store.read(self._uid, last["id"], 1).gone:
+            path.rename(path.with_name(f"journal-until-{last['id']}.jsonl"))
 
 
 def trials_csv(result: Result) -> str:

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from asha_queue.coordinator.drive import Drive
 from asha_queue.coordinator.loop import ENDED
+from asha_queue.coordinator.loss import told
 from asha_queue.coordinator.repair import Publisher
-from asha_queue.errors import AshaQueueError, StoreUnavailable, UnknownExperiment
+from asha_queue.errors import AshaQueueError, LostExperiment, StoreUnavailable, UnknownExperiment
 from asha_queue.settings import FORMAT, TICK
 from asha_queue.store.contract import Description, Store
 
@@ -91,6 +92,9 @@ class Service:
                 log.info("%s: %s", name, drive.coordinator.fold.search.state)
                 self._drop(uid)
             return news
+        except LostExperiment as error:
+            log.error("%s", told(error, name, drive.folder))
+            self._drop(uid)
         except UnknownExperiment:
             log.info("%s: deleted", name)
             self._drop(uid)

@@ -12,7 +12,14 @@ from redis.commands.core import Script
 from redis.retry import Retry
 
 from asha_queue import settings
-from asha_queue.errors import ProtocolError, StoreError, StoreUnavailable, UnknownExperiment
+from asha_queue.errors import (
+    LostExperiment,
+    ProtocolError,
+    StoreError,
+    StoreUnavailable,
+    UnknownExperiment,
+)
+from asha_queue.store import keys
 from asha_queue.where import without_password
 
 #: Seconds for which one `wait` blocks at most; waiting callers ask again.
@@ -32,7 +39,9 @@ _DURATIONS = (
     "ASIDE",
     "ASIDE_MAX",
 )
-_NUMBERS = ("FORMAT", "IN_A_ROW", "POISON_LIMIT", "UNWITNESSED_LIMIT", "LIVE_POINTS")
+_NUMBERS = (
+    *("FORMAT", "IN_A_ROW", "POISON_LIMIT", "UNWITNESSED_LIMIT", "LIVE_POINTS", "DELETED_KEPT"),
+)
 
 #: Words in what the server answers (redis-py removes some of its error codes), and what to do.
 _REMEDIES = {
@@ -74,18 +83,24 @@ class Connection:
         self._client.close()
         self._waiter.close()
 
-    def run(self, name: str, keys: Sequence[str], *args: str | int) -> Any:
+    def run(self, name: str, where: Sequence[str], *args: str | int) -> Any:
         """The answer of scripts/NAME.lua, strings in nested lists."""
         script = self._scripts.get(name)
         if script is None:  # two threads may both register it: the same text, the same hash
             script = self._scripts[name] = self._client.register_script(script_text(name))
         with self._errors():
-            return script(keys=keys, args=[_encodable(arg) for arg in args])
+            return script(keys=where, args=[_encodable(arg) for arg in args])
 
-    def find(self, uid: str, name: str, keys: Sequence[str], *args: str | int) -> Any:
-        """As `run`, for scripts that return data; raises `UnknownExperiment`."""
-        answer = self.run(name, keys, *args)
+    def find(self, uid: str, name: str, where: Sequence[str], *args: str | int) -> Any:
+        """As `run`, for scripts that return data; raises `UnknownExperiment`, or
+        `LostExperiment` for what was never deleted."""
+        answer = self.run(name, where, *args)
         if answer == "unknown":
+            if self.command("ZSCORE", keys.DELETED, uid) is None:
+                raise LostExperiment(
+                    f"the server at {self.url} knows no experiment {uid}, and nobody deleted it "
+                    f"there: it lost its data, or it is another server"
+                )
             raise UnknownExperiment(f"no experiment has the uid {uid}: it was deleted")
         return answer
 

@@ -13,8 +13,9 @@ Rules that hold for all of them:
 * An order to the whole experiment (`pause`, `resume`, `cancel`, `extend`, `retry`) carries a random
   `request` drawn by the caller. Once it had its effect, repeating it gives the same answer for as
   long as the experiment exists, whatever happened since.
-* A deleted or never submitted uid is never created again: calls that answer with a word say
-  "unknown", calls that return data raise `UnknownExperiment`, and `published`, `refuse`, `resign`
+* A deleted or never submitted uid is never created again, but by `restore`: calls that answer with
+  a word say "unknown", calls that return data raise `UnknownExperiment` for a deleted one and
+  `LostExperiment` for one that nobody deleted, and `published`, `refuse`, `resign`
   and `report` do nothing.
 * Numbers inside configs, metrics, curves and checkpoints come back exactly as given, NaN and
   infinities as the strings that the journal has for them (see `journal.py`).
@@ -24,176 +25,52 @@ experiment's unit (steps).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Protocol
 
-Json = dict[str, Any]
+from asha_queue.store.data import (
+    Attendant,
+    Changed,
+    Claim,
+    Claimant,
+    Decided,
+    Description,
+    Failed,
+    Json,
+    Lead,
+    Outcome,
+    QueuedSegment,
+    Read,
+    Renewed,
+    RunningSegment,
+    ScheduledSegment,
+    Snapshot,
+    State,
+    Worker,
+    Written,
+)
 
-#: State of an experiment. Only "cancelled" is for ever: `extend` and `retry` open what is finished.
-State = Literal["open", "paused", "finished", "cancelled"]
-#: Answer to a write that is fenced by a token.
-Written = Literal["ok", "stale", "unknown"]
-#: Answer to a renewal: go on; end the child; save, hand the segment back and go on with others; end
-#: the child, its segment was cancelled.
-Renewed = Literal["ok", "stale", "drain", "cancel", "unknown"]
-#: Answer to a decision: written, taken on a stale fold, or not now.
-Decided = Literal["ok", "stale", "paused", "finished", "cancelled", "unknown"]
-#: Answer to an order to an experiment: done, as it was already, or the state that forbids it.
-Changed = Literal["ok", "unchanged", "finished", "cancelled", "unknown"]
-#: Answer to a failure: scheduled again, failed for good, or nothing.
-Failed = Literal["retry", "final", "stale", "unknown"]
-
-
-@dataclass(frozen=True, slots=True)
-class Description:
-    """An experiment without its trials; `last` is the id of its last decision-relevant entry,
-    `leader` is "" while nobody holds the leader's lease, `stale` counts refused zombie writes.
-
-    `specification` is what was submitted; `extended` holds the present `num_samples` and `max_t`,
-    as far as they were raised since.
-    """
-
-    uid: str
-    name: str
-    specification: Json
-    state: State
-    last: str
-    submitted_at: float
-    leader: str
-    term: int
-    stale: int
-    extended: dict[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Read:
-    """A piece of the journal; `gone`: the entry `seen` is no longer there, so fold anew from the
-    start (the store was rolled back)."""
-
-    entries: list[Json]
-    gone: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """What the entries of a journal up to and with the id `seen` add up to; `last` is the id of the
-    last decision-relevant one among them."""
-
-    seen: str
-    last: str
-    state: Json
-
-
-@dataclass(frozen=True, slots=True)
-class ScheduledSegment:
-    """A decision to be written: rung 0 starts the next trial with `config`, a higher rung promotes
-    (and keeps the config that the trial began with)."""
-
-    trial: int
-    bracket: int
-    rung: int
-    target: int
-    config: Json
-
-
-@dataclass(frozen=True, slots=True)
-class QueuedSegment:
-    """A scheduled segment whose message is to be published now."""
-
-    trial: int
-    bracket: int
-    rung: int
-    target: int
-    attempt: int
-    config: Json
-
-
-@dataclass(frozen=True, slots=True)
-class RunningSegment:
-    """A claimed segment and who holds it."""
-
-    trial: int
-    rung: int
-    attempt: int
-    token: int
-    worker: str
-    target: int
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """The answer to a claim.
-
-    "run": train from `start` (the resource of the newest checkpoint, or 0) to `target`, call
-    `start` first. "completed": a checkpoint stood at the target and its metrics were journalled.
-    "refused": `reason` is a sentence for the log. "aside": this worker is set aside for `reason`,
-    and shall ask for nothing for `aside_for` seconds. Other fields are empty unless it is "run".
-    """
-
-    outcome: Literal["run", "completed", "refused", "aside"]
-    reason: str = ""
-    token: int = 0
-    bracket: int = 0
-    rung: int = 0
-    target: int = 0
-    attempt: int = 0
-    start: int = 0
-    config: Json = field(default_factory=dict)
-    #: Newest last, each {"path", "resource", "metrics", "bytes", "digest"}.
-    checkpoints: list[Json] = field(default_factory=list)
-    aside_for: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How far a segment came: the metrics of its last report, the step reached, the checkpoint
-    written last (or None), the seconds it trained, and its curve as [[step, metrics], …]."""
-
-    metrics: Json
-    reached: int
-    checkpoint: Json | None
-    seconds: float
-    curve: list[list[Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class Lead:
-    """Who leads an experiment, in which term, and whether it is the caller."""
-
-    term: int
-    leader: str
-    leading: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Claimant:
-    """An open experiment with a live leader, the slots that it could use now, its weight beside the
-    others and the queue whose workers serve it."""
-
-    uid: str
-    wants: int
-    submitted_at: float
-    weight: float
-    queue: str
-
-
-@dataclass(frozen=True, slots=True)
-class Worker:
-    """A live worker, what it said of itself, when it was last heard, and why it is set aside."""
-
-    name: str
-    info: Json
-    seen_at: float
-    aside: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Attendant:
-    """A live coordinator, what it said of itself and when it was last heard."""
-
-    who: str
-    info: Json
-    seen_at: float
+__all__ = [
+    "Attendant",
+    "Changed",
+    "Claim",
+    "Claimant",
+    "Decided",
+    "Description",
+    "Failed",
+    "Json",
+    "Lead",
+    "Outcome",
+    "QueuedSegment",
+    "Read",
+    "Renewed",
+    "RunningSegment",
+    "ScheduledSegment",
+    "Snapshot",
+    "State",
+    "Store",
+    "Worker",
+    "Written",
+]
 
 
 class Store(Protocol):
@@ -216,6 +93,11 @@ class Store(Protocol):
 
     def delete(self, uid: str) -> None:
         """Removes every key of an experiment, its journal and its name too."""
+
+    def restore(self, entries: Sequence[Json]) -> str:
+        """Rebuilds an experiment from its journal, all entries of it; returns the uid that holds
+        its name now, as `submit` does. Visible at once or not at all: one that is killed on its way
+        is simply called again. Raises `JournalError` for a journal that is none."""
 
     def finish(self, uid: str, last: str, request: str, by: str, reason: str) -> Decided:
         """Journals `finished`; refused as `schedule` is, and illegal while a segment is open."""

@@ -24,6 +24,15 @@ WEIGHT: Final = 1.0
 QUEUE: Final = "asha"
 
 
+def policy(specification: Json) -> dict[str, str | int]:
+    """The fields of the specification that scripts read, as the hash has them."""
+    return {
+        "retries": int(specification.get("retries", 1)),
+        "weight": repr(float(specification.get("weight", WEIGHT))),
+        "queue": str(specification.get("queue", QUEUE)),
+    }
+
+
 class Experiments(Part):
     """The methods of `Store` that take an experiment as a whole."""
 
@@ -34,9 +43,7 @@ class Experiments(Part):
             uid,
             name,
             journal.encode(specification),
-            int(specification.get("retries", 1)),
-            repr(float(specification.get("weight", WEIGHT))),
-            str(specification.get("queue", QUEUE)),
+            *policy(specification).values(),
             journal.members({"uid": uid, "experiment": specification}),
         )
         return answer
@@ -73,7 +80,7 @@ class Experiments(Part):
         )
 
     def delete(self, uid: str) -> None:
-        self._connection.run("delete", [keys.experiment(uid), keys.NAMES])
+        self._connection.run("delete", [keys.experiment(uid), keys.NAMES, keys.DELETED], uid)
 
     def finish(self, uid: str, last: str, request: str, by: str, reason: str) -> Decided:
         members = journal.members({"by": by, "reason": reason})

@@ -7,12 +7,15 @@ JSON has no NaN and no infinities: they are written as the strings "NaN", "Infin
 import json
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from asha_queue.errors import JournalError, NewerFormat
 from asha_queue.settings import FORMAT
 from asha_queue.store.contract import Json
 
+#: Bytes at the end of a file in which its last line is looked for first.
+PIECE = 65536
 #: Types of entries after which an older decision no longer counts; `failed` does when final.
 RELEVANT = frozenset(
     {
@@ -76,12 +79,53 @@ def load(line: str) -> Json:
         raise JournalError(f"not a line of a journal ({error}): {line[:80]!r}") from None
     if not isinstance(read, dict) or not {"v", "id", "type", "at"} <= read.keys():
         raise JournalError(f"not an entry of a journal, v, id, type or at missing: {line[:80]!r}")
+    if not isinstance(read["v"], int) or not isinstance(read["at"], int | float):
+        raise JournalError(f"not an entry of a journal, v or at is no number: {line[:80]!r}")
     if read["v"] > FORMAT:
         raise NewerFormat(
             f"journal entry {read['id']} has format {read['v']}, this version reads up to "
             f"{FORMAT}: update asha-queue"
         )
     return read
+
+
+def load_file(path: Path) -> tuple[list[Json], bool]:
+    """The entries of a journal.jsonl, and whether its last line was cut off and left out: so does
+    an exporter leave it that was killed while it wrote.
+
+    Raises `JournalError`, naming the line, for anything else that is no entry.
+    """
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise JournalError(f"cannot read {path}: {error.strerror}") from None
+    *lines, rest = text.split("\n")
+    entries = []
+    for number, line in enumerate([*lines, rest] if rest else lines, start=1):
+        try:
+            entries.append(load(line))
+        except JournalError as error:
+            if number > len(lines):
+                return entries, True
+            raise JournalError(f"{path}, line {number}: {error}") from None
+    return entries, False
+
+
+def ends(path: Path) -> tuple[Json, Json] | None:
+    """The first entry of a journal.jsonl and the last that is whole, without reading what lies
+    between them; None if they are none."""
+    try:
+        with path.open("rb") as file:
+            first, size, piece = file.readline(), path.stat().st_size, PIECE
+            while True:
+                file.seek(max(0, size - piece))
+                lines = file.read().split(b"\n")
+                if len(lines) > 2 or piece >= size:  # the last but one begins after a line's end
+                    break
+                piece *= 2
+        return load(first.decode()), load(lines[-2].decode())
+    except (OSError, ValueError, IndexError, JournalError, NewerFormat):
+        return None
 
 
 def _finite(value: Any) -> Any:

@@ -7,6 +7,7 @@ asha:workers:seen                  zset    fleet        for ever  worker by its 
 asha:workers:troubles              hash    fleet        for ever  worker → its troubles (JSON)
 asha:workers:aside                 zset    fleet        for ever  worker set aside, until when (µs)
 asha:drains                        hash    fleet        undrain   worker → who drains it
+asha:deleted                       zset    experiments  for ever  the last uids deleted, by when
 asha:coordinators                  hash    fleet        for ever  coordinator → what it says (JSON)
 asha:coordinators:seen             zset    fleet        for ever  coordinator by its last beat (µs)
 asha:experiment:UID                hash    experiments  delete    the experiment, see below
@@ -16,11 +17,13 @@ asha:experiment:UID:live           stream  experiments  delete    about LIVE_POI
 asha:experiment:UID:queued         zset    segments     delete    trial by its next publication (µs)
 asha:experiment:UID:running        zset    segments     delete    trial by its deadline (lease µs)
 asha:experiment:UID:refusals       hash    segments     delete    worker → why it refused last
+asha:experiment:UID:restoring      hash    restores     restore   request and trials of a restore
 asha:experiment:UID:orders         hash    orders       delete    request of an order → its answer
 asha:experiment:UID:trial:N        hash    segments     delete    the record of trial N, see below
 asha:experiment:UID:checkpoints:N  list    segments     delete    its checkpoints, newest last
 
-"delete" = until `Store.delete`. No key has a TTL: a server that slept must expire nobody.
+"delete" = until `Store.delete`; "restore" = until it has ended. No key has a TTL: a server that
+slept must expire nobody.
 
 The experiment's hash: v, name, specification (JSON), retries, weight, queue, state, draining (1: a
 pause drains what runs), num_samples and max_t (once extended), submitted_at, last (id of the last
@@ -46,6 +49,7 @@ SEEN: Final = "asha:workers:seen"
 TROUBLES: Final = "asha:workers:troubles"
 ASIDE: Final = "asha:workers:aside"
 DRAINS: Final = "asha:drains"
+DELETED: Final = "asha:deleted"
 COORDINATORS: Final = "asha:coordinators"
 COORDINATORS_SEEN: Final = "asha:coordinators:seen"
 

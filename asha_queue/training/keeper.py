@@ -287,7 +287,9 @@ class Keeper:
         log.warning("trial %d is given back: %s", held.trial, reason)
 
         def release() -> None:
-            answer = self._store.release(held.uid, held.trial, held.claim, reason, counts)
+            # a store that was restored knows the token, and not the claim
+            name = held.granted.token if held.granted else held.claim
+            answer = self._store.release(held.uid, held.trial, name, reason, counts)
             if answer == "stale" and not held.granted:
                 time.sleep(ON_ITS_WAY)
                 self._store.release(held.uid, held.trial, held.claim, reason, counts)
@@ -355,7 +357,7 @@ class Keeper:
         # a store that was restored from a backup may know it again in a moment
         unknown = held.unknown_since is not None and now - held.unknown_since >= LEASE
         if stale or unknown:
-            why = "was deleted" if unknown else "belongs to another worker now"
+            why = "is not known any more" if unknown else "belongs to another worker now"
             log.warning("trial %d %s: its training is ended", held.trial, why)
             child.held = None
             self._kill(child)

@@ -17,6 +17,8 @@ Rules
   and that returns from it as well, ends there.
 * A segment that ends because its storage is full or broken is given back, and is no failure of the
   program. The worker is set aside for a while.
+* A store that lost the experiment may be restored from its journal: how a segment ended is told
+  again for as long as the keeper renews it. A deleted experiment is left at once.
 * A segment that was cancelled, or given to another worker, is closed in the store: nothing more is
   said about it there.
 """
@@ -52,7 +54,7 @@ from asha_queue.training.leftovers import end_leftovers
 from asha_queue.training.line import Granted
 from asha_queue.training.output import log_file, redirected
 from asha_queue.training.progress import Progress
-from asha_queue.training.site import Site, answered
+from asha_queue.training.site import Site, answered, remembered
 from asha_queue.training.surroundings import unchanged
 from asha_queue.training.trial import Trial
 
@@ -90,8 +92,8 @@ def run_segment(site: Site, message: Message) -> Ending:
     """Does what a message calls for, if that is still wanted."""
     try:
         experiment = site.describe(message.uid)
-    except UnknownExperiment:
-        return Ending("not run: its experiment was deleted")
+    except UnknownExperiment as error:
+        return Ending(f"not run: {error}")
     specification = experiment.specification
     try:
         program = programs.load(specification["train"], site.roots, specification["digest"])
@@ -313,9 +315,8 @@ class _Segment:
                 os.write(2, f"{self._left}\n".encode())
 
     def _fail(self, error: str) -> Ending:
-        answer = answered(
-            partial(self._fenced, self._store.fail, error, self.progress.reached, self._saved)
-        )
+        fail = partial(self._fenced, self._store.fail, error, self.progress.reached, self._saved)
+        answer = remembered(self._store, self._uid, fail)
         first = error.partition("\n")[0]
         log.warning("trial %d failed: %s", self._message.trial, first)
         return Ending(f"failed ({answer}): {first}", failed=True)
@@ -338,9 +339,9 @@ class _Segment:
         )
         suspended = self._noticed and progress.reached < progress.target
         call = self._store.suspend if suspended else self._store.complete
-        answer = answered(partial(self._fenced, call, outcome))
+        answer = remembered(self._store, self._uid, partial(self._fenced, call, outcome))
         if answer != "ok":
-            return f"void ({answer}): it was cancelled, deleted or given to another worker"
+            return f"void ({answer}): it was cancelled, deleted, lost or given to another worker"
         if not suspended:
             self._warn_of_no_checkpoint()
         word = "suspended" if suspended else "completed"

@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from asha_queue.errors import StoreUnavailable
+from asha_queue.errors import LostExperiment, StoreUnavailable, UnknownExperiment
+from asha_queue.settings import LEASE
 from asha_queue.store.contract import Description, Store
 from asha_queue.training.line import Line
 from asha_queue.training.live import LiveReports
@@ -57,3 +58,19 @@ def answered(call: Callable[[], T]) -> T:
                 log.warning("%s; trying again until it does", error)
             time.sleep(pause)
             pause = min(2 * pause, TRY_AGAIN_MAX)
+
+
+def remembered(store: Store, uid: str, call: Callable[[], T]) -> T:
+    """As `answered`; while the store has lost the experiment it is asked again, for LEASE."""
+    deadline = time.monotonic() + LEASE
+    while True:
+        answer = answered(call)
+        if answer != "unknown" or time.monotonic() > deadline:
+            return answer
+        try:
+            answered(partial(store.describe, uid))  # restored in between: ask again
+        except LostExperiment as error:
+            log.warning("%s; asking again", error)
+            time.sleep(TRY_AGAIN_MAX)
+        except UnknownExperiment:
+            return answer

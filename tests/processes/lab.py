@@ -66,6 +66,20 @@ class Lab:
         self._started.append(process)
         return process
 
+    def call(self, *command: str, expect: int = 0) -> str:
+        """What a command prints, errors included, when it has ended with the code expected."""
+        done = subprocess.run(
+            [sys.executable, "-m", *command],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == expect, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        assert "Traceback" not in done.stderr
+        return done.stdout + done.stderr
+
     def worker(self, name: str = "w@lab") -> subprocess.Popen[bytes]:
         """Starts a worker by hand, and waits until it is there."""
         process = self.start("celery", "-A", "asha_queue", "worker", "-n", name, "-l", "INFO")

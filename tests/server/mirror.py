@@ -109,6 +109,14 @@ class Mirror:
         for side, _ in self.sides:
             side.expire(uid, trial)
 
+    def lose_and_restore(self, uid: str) -> None:
+        """Both lose everything and are restored from their journals."""
+        for side, _ in self.sides:
+            entries = side.store.read(uid, "", 100_000).entries
+            side.wipe()
+            assert side.store.restore(entries) == uid
+            assert side.store.read(uid, "", 100_000).entries == entries
+
     def save(self) -> list[Any]:
         return [side.save() for side, _ in self.sides]
 

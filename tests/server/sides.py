@@ -17,6 +17,7 @@ from asha_queue.settings import FORMAT
 from asha_queue.store import connect, keys
 from asha_queue.store.contract import Store
 from asha_queue.store.memory import MemoryStore
+from asha_queue.store.memory.state import Memory
 
 #: The fields of a record that both stores have and that do not depend on clocks or tokens.
 NUMBERS = (
@@ -42,6 +43,9 @@ class Side(Protocol):
 
     def records(self, uid: str) -> dict[int, dict[str, Any]]:
         """The records of all trials, as far as the two stores must agree."""
+
+    def wipe(self) -> None:
+        """Removes everything, as a server that restarted empty."""
 
     def save(self) -> Any:
         """A copy of everything."""
@@ -114,7 +118,6 @@ class ServerSide:
         return sorted(self._client.scan_iter("*"))
 
     def wipe(self) -> None:
-        """Removes everything."""
         self._client.flushdb()
 
     def save(self) -> Any:
@@ -161,6 +164,9 @@ class MemorySide:
             trial: {name: getattr(record, name) for name in (*NUMBERS, *WORDS)}
             for trial, record in experiment.records.items()
         }
+
+    def wipe(self) -> None:
+        self.memory.memory = Memory()
 
     def save(self) -> Any:
         return copy.deepcopy(self.memory.memory)

@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -84,3 +85,22 @@ def test_a_broken_line_is_quoted_in_the_error(line: str) -> None:
 def test_an_entry_of_a_newer_version_is_refused() -> None:
     with pytest.raises(NewerFormat, match="5-0"):
         journal.load('{"v": 99, "id": "5-0", "type": "started", "at": 1}')
+
+
+def test_the_ends_of_a_file_are_found_without_reading_all_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "PIECE", 8)
+    entries = [{"v": 1, "id": f"{n}-0", "type": "started", "at": 0.5, "x": "é" * n} for n in (1, 9)]
+    path = tmp_path / "journal.jsonl"
+    path.write_text("".join(map(journal.dump, entries)))
+    assert journal.ends(path) == (entries[0], entries[1])
+    with path.open("a") as file:
+        file.write('{"v":1,"id":"10-0","ty')  # cut off by a kill
+    assert journal.ends(path) == (entries[0], entries[1])
+    path.write_text(journal.dump(entries[0]))
+    assert journal.ends(path) == (entries[0], entries[0])
+    for nothing in ("", "no journal\n", '{"v":1'):
+        path.write_text(nothing)
+        assert journal.ends(path) is None
+    assert journal.ends(tmp_path / "absent") is None

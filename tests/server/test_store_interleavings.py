@@ -449,6 +449,31 @@ class Interleavings(RuleBasedStateMachine):
     def the_store_is_rolled_back(self) -> None:
         self.call.roll_back(self.copy)
 
+    @rule()
+    def the_store_is_lost_and_restored(self) -> None:
+        before = self.call.server.records(UID)
+        running = {segment["trial"]: segment for segment in self.call("running", UID)}
+        started = {entry["token"] for entry in self.journal() if entry["type"] == "started"}
+        described = self.call("describe", UID)
+        self.call.lose_and_restore(UID)
+        assert self.call("describe", UID) == described | {"leader": "", "term": 0, "stale": 0}
+        assert self.call("running", UID) == [
+            segment for segment in running.values() if segment["token"] in started
+        ]
+        for trial, record in self.call.server.records(UID).items():
+            claimed = trial in running and running[trial]["token"] not in started
+            told = before[trial] | ({"state": "QUEUED"} if claimed else {})
+            lost = {"claim", "worker", "publications", "ended_claim"}
+            if record["state"] == "CANCELLED":  # a claim that had not started was cancelled, too
+                lost.add("ended_how")
+            assert {k: v for k, v in record.items() if k not in lost} == {
+                k: v for k, v in told.items() if k not in lost
+            }
+        paused = described["state"] == "paused"
+        queued = [t for t, r in self.call.server.records(UID).items() if r["state"] == "QUEUED"]
+        due = sorted(segment["trial"] for segment in self.call("due", UID))
+        assert due == ([] if paused else queued)
+
     @invariant()
     def both_stores_hold_the_same(self) -> None:
         self.call.compare(UID)

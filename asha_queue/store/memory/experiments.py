@@ -69,6 +69,7 @@ class Experiments(Fleet):
     def delete(self, uid: str) -> None:
         if experiment := self.memory.experiments.pop(uid, None):
             del self.memory.names[experiment.name]
+            self.memory.deleted.add(uid)
 
     def finish(self, uid: str, last: str, request: str, by: str, reason: str) -> Decided:
         experiment = self.memory.experiments.get(uid)

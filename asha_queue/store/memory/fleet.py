@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from asha_queue import settings
-from asha_queue.errors import UnknownExperiment
+from asha_queue.errors import LostExperiment, UnknownExperiment
 from asha_queue.store.contract import Attendant, Json, Worker
 from asha_queue.store.memory.state import Experiment, Memory, Troubles, clean
 
@@ -17,9 +17,11 @@ class Fleet:
         self.memory = Memory()
 
     def _find(self, uid: str) -> Experiment:
-        if uid not in self.memory.experiments:
+        if uid in self.memory.experiments:
+            return self.memory.experiments[uid]
+        if uid in self.memory.deleted:
             raise UnknownExperiment(f"no experiment has the uid {uid}: it was deleted")
-        return self.memory.experiments[uid]
+        raise LostExperiment(f"no experiment has the uid {uid}, and nobody deleted it")
 
     def beat(self, worker: str, info: Json) -> bool:
         for silent in self.memory.workers.keys() - {alive.name for alive in self.workers()}:

@@ -6,14 +6,7 @@ from asha_queue import settings
 from asha_queue.errors import ProtocolError
 from asha_queue.store import journal
 from asha_queue.store.contract import Attendant, Decided, Json, Snapshot, State, Worker
-
-
-@dataclass
-class Saved:
-    """A checkpoint of the record and the token of the claim that wrote it."""
-
-    checkpoint: Json
-    token: int
+from asha_queue.store.restoration import Saved
 
 
 @dataclass
@@ -181,7 +174,7 @@ class Experiment:
         elif record.unwitnessed >= settings.UNWITNESSED_LIMIT:
             error = f"it was lost {record.unwitnessed} times without progress, last: {reason}"
         head = record.head(record.token, record.worker)
-        rest = {"reached": reached, "checkpoint": record.newest}
+        rest = {"witness": witness, "reached": reached, "checkpoint": record.newest}
         record.close("FINAL" if error else "QUEUED", "lost")
         if error:
             self.append(now, "failed", {**head, "error": error, "final": True, **rest})
@@ -217,6 +210,8 @@ class Memory:
 
     names: dict[str, str] = field(default_factory=dict)
     experiments: dict[str, Experiment] = field(default_factory=dict)
+    #: The uids of experiments that were deleted.
+    deleted: set[str] = field(default_factory=set)
     workers: dict[str, Worker] = field(default_factory=dict)
     troubles: dict[str, Troubles] = field(default_factory=dict)
     drains: dict[str, str] = field(default_factory=dict)

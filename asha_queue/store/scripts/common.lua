@@ -137,6 +137,11 @@ local function head(r, token, worker)
     ',"token":' .. token .. ',"worker":' .. cjson.encode(worker) .. ','
 end
 
+-- Whether this is the restore that was begun last, and not ended.
+local function restoring(request)
+  return absent() and redis.call('HGET', experiment .. ':restoring', 'request') == request
+end
+
 -- Ends the present claim; `how` answers those who ask again.
 local function close(r, state, how)
   redis.call('HSET', r.key, 'state', state,
@@ -170,7 +175,7 @@ local function lose(r, reason, witness)
   if witness == 'death' then losses = losses + 1 end
   if witness == 'nobody' then unwitnessed = unwitnessed + 1 end
   redis.call('HSET', r.key, 'losses', losses, 'unwitnessed', unwitnessed, 'lost_at', reached)
-  local rest = ',"reached":' .. reached ..
+  local rest = ',"witness":"' .. witness .. '","reached":' .. reached ..
     ',"checkpoint":' .. (checkpoint and checkpoint.text or 'null')
   local error
   if losses >= POISON_LIMIT then
