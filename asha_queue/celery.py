@@ -4,6 +4,7 @@ import os
 import sys
 
 from asha_queue import dashboard, where
+from asha_queue.errors import StoreError
 from asha_queue.queue import QUEUE, make_app
 from asha_queue.training import task
 from asha_queue.training.processes import QUEUES
@@ -15,7 +16,10 @@ if _broker is None:
         "or start in the directory of a running embedded server"
     )
 
-app = make_app(_broker.url, (os.environ.get(QUEUES) or QUEUE).split(","))
+try:
+    app = make_app(_broker.url, (os.environ.get(QUEUES) or QUEUE).split(","))
+except StoreError as error:
+    sys.exit(f"asha-queue: {error}")
 task.install(app, _broker.url)
 if "flower" in sys.argv:  # Celery imports the commands of all plugins, whichever is called
     dashboard.install(_broker.url)

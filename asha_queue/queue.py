@@ -20,6 +20,7 @@ from kombu.exceptions import OperationalError
 
 from asha_queue.errors import StoreUnavailable
 from asha_queue.search.configuration import short
+from asha_queue.sentinel import Sentinels, is_sentinel
 from asha_queue.settings import FORMAT
 from asha_queue.store.contract import QueuedSegment
 from asha_queue.where import without_password
@@ -38,6 +39,11 @@ SHOWN = 200
 
 def make_app(broker: str, queues: Sequence[str] = (QUEUE,)) -> Celery:
     """The Celery application on `broker`, for workers of `queues`, publishers and Flower alike."""
+    transport: dict[str, object] = {}
+    if is_sentinel(broker):
+        sentinels = Sentinels.of(broker)
+        broker = sentinels.for_kombu()
+        transport = {"master_name": sentinels.master, "sentinel_kwargs": sentinels.asking()}
     app = Celery("asha_queue", broker=broker, set_as_current=False)
     app.conf.update(
         # without these two CELERY_BROKER_URL would win over what was decided here
@@ -55,10 +61,13 @@ def make_app(broker: str, queues: Sequence[str] = (QUEUE,)) -> Celery:
             "socket_connect_timeout": 5,
             "socket_keepalive": True,
             "health_check_interval": 10,
+            **transport,
         },
         # the default gives up after about 45 minutes without a server
         broker_connection_max_retries=None,
         broker_connection_retry_on_startup=True,
+        # a server that refuses (too few replicas, a full disk) is one to connect to again
+        broker_channel_error_retry=True,
         task_default_queue=QUEUE,
         task_queues=[Queue(name) for name in queues],
         task_create_missing_queues=False,
@@ -147,13 +156,20 @@ class Events:
 def _impatient(broker: str) -> Celery:
     """An application for those who have other things to do than to wait for the broker."""
     app = make_app(broker)
-    app.conf.broker_transport_options |= {"max_retries": 1, "interval_start": 0}
+    app.conf.broker_transport_options |= {
+        "max_retries": 1,
+        "interval_start": 0,
+        # nothing is waited for here but answers
+        "socket_timeout": 5,
+    }
     return app
 
 
 def _failures(app: Celery) -> tuple[type[Exception], ...]:
-    """What is raised when the broker does not take a message."""
-    return (OperationalError, *app.connection_for_write().connection_errors)
+    """What is raised when the broker does not take a message: it does not answer, or refuses (too
+    few replicas, no memory)."""
+    connection = app.connection_for_write()
+    return (OperationalError, *connection.connection_errors, *connection.channel_errors)
 
 
 def lists(queue: str) -> list[str]:

@@ -1,6 +1,7 @@
 """Where things are: the broker (which is also the store) and the storage, and who said so."""
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -51,8 +52,12 @@ def storage(explicit: str | None = None, experiment: str | None = None) -> Where
 
 
 def without_password(url: str) -> str:
-    """The URL as it may be shown: user and password replaced by `***`."""
-    parts = urlsplit(url)
+    """The URL as it may be shown: user and passwords replaced by `***`."""
+    url = re.sub(r"([?&]\w*password=)[^&]*", r"\1***", url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # what is no URL is said by whoever uses it
+        return url.partition("://")[0] + "://…"
     if "@" not in parts.netloc:
         return url
     return urlunsplit(parts._replace(netloc="***@" + parts.netloc.rpartition("@")[2]))

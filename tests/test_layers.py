@@ -37,6 +37,7 @@ ORDER = [
     "specification",
     "search",
     "where",
+    "sentinel",
     "settings",
     "errors",
 ]

@@ -27,11 +27,15 @@ def _install(broker: str) -> None:
     # here, because a Flower that is not what it was may fail to be imported, too
     from flower import urls
 
+    from asha_queue.dashboard import broker as queues
     from asha_queue.dashboard.experiments import Experiments
     from asha_queue.dashboard.handlers import handlers
     from asha_queue.dashboard.templates import Templates
+    from asha_queue.sentinel import is_sentinel
     from asha_queue.store import connect
 
+    if is_sentinel(broker):
+        queues.install(broker)
     templates = Templates(urls.settings["template_path"])
     templates.load("navbar.html")  # our tab in it, too, is what Tornado can compile
     pages = handlers(Experiments(connect(broker, PATIENCE)))

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from asha_queue.doctor.finding import Finding
+from asha_queue.sentinel import is_sentinel
 from asha_queue.store.server_facts import ServerFacts
 from asha_queue.where import without_password
 
@@ -26,6 +27,8 @@ def server(facts: ServerFacts, url: str) -> Iterator[Finding]:
             f"it cannot write: {failed}",
             "make room on its disk; see its log",
         )
+    if is_sentinel(url):
+        yield _replication(facts)
     yield _eviction(facts)
     yield _memory(facts)
 
@@ -67,6 +70,21 @@ def _persistence(facts: ServerFacts) -> Finding:
         return Finding("persistence", "ok", says)
     says = f"appendfsync {facts.append_sync}: a crash loses the last seconds of finished work"
     return Finding("persistence", "warning", says, _configure("appendfsync always"))
+
+
+def _replication(facts: ServerFacts) -> Finding:
+    if facts.min_replicas is None or facts.replicas is None:
+        says = "the server does not tell this user about its replicas"
+        do = "look into its configuration: min-replicas-to-write 1"
+        return Finding("replicas", "warning", says, do)
+    says = f"{facts.replicas} connected, min-replicas-to-write {facts.min_replicas}"
+    if facts.replicas == 0:
+        do = "start one: results wait until a replica has them, and nothing can take over"
+        return Finding("replicas", "error", says, do)
+    if facts.min_replicas == 0:
+        says += ": a primary that was cut off takes writes that are lost at its return"
+        return Finding("replicas", "warning", says, _configure("min-replicas-to-write 1"))
+    return Finding("replicas", "ok", says)
 
 
 def _eviction(facts: ServerFacts) -> Finding:

@@ -10,6 +10,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.commands.core import Script
 from redis.retry import Retry
+from redis.sentinel import MasterNotFoundError, Sentinel
 
 from asha_queue import settings
 from asha_queue.errors import (
@@ -19,11 +20,14 @@ from asha_queue.errors import (
     StoreUnavailable,
     UnknownExperiment,
 )
+from asha_queue.sentinel import Sentinels, is_sentinel
 from asha_queue.store import keys
 from asha_queue.where import without_password
 
 #: Seconds for which one `wait` blocks at most; waiting callers ask again.
 LONGEST_WAIT: Final = 10.0
+#: Seconds for which a replica is waited for that confirms a result.
+CONFIRM: Final = 1.0
 
 #: Constants of the scripts that are seconds in settings and microseconds there.
 _DURATIONS = (
@@ -71,6 +75,7 @@ class Connection:
 
     def __init__(self, url: str, timeout: float) -> None:
         self.url = without_password(url)
+        self._replicated = is_sentinel(url)
         try:
             self._client = _client(url, timeout)
             self._waiter = _client(url, LONGEST_WAIT + timeout)
@@ -85,11 +90,32 @@ class Connection:
 
     def run(self, name: str, where: Sequence[str], *args: str | int) -> Any:
         """The answer of scripts/NAME.lua, strings in nested lists."""
-        script = self._scripts.get(name)
-        if script is None:  # two threads may both register it: the same text, the same hash
-            script = self._scripts[name] = self._client.register_script(script_text(name))
+        script = self._script(name)
         with self._errors():
             return script(keys=where, args=[_encodable(arg) for arg in args])
+
+    def run_kept(self, name: str, where: Sequence[str], *args: str | int) -> Any:
+        """As `run`, for what must outlive a failover: where Sentinels replace a lost primary, it
+        is answered once a replica has it. Until one has, raises `StoreUnavailable`; the next call
+        asks the Sentinels again, and whoever is the primary then has it or takes it."""
+        if not self._replicated:
+            return self.run(name, where, *args)
+        with self._errors(), self._client.pipeline(transaction=False) as pipe:
+            self._script(name)(where, [_encodable(arg) for arg in args], client=pipe)
+            # WAIT covers what this connection wrote last, and a repeated call writes nothing
+            pipe.publish(keys.KEPT, "")
+            pipe.wait(1, round(CONFIRM * 1000))
+            answer, heard, replicas = pipe.execute(raise_on_error=False)
+            for one in (answer, heard, replicas):
+                if isinstance(one, Exception):
+                    raise one
+        if replicas == 0:
+            self.close()
+            raise StoreUnavailable(
+                f"no replica of the primary at {self.url} has confirmed a result: the primary was "
+                f"replaced, or has no replica"
+            )
+        return answer
 
     def find(self, uid: str, name: str, where: Sequence[str], *args: str | int) -> Any:
         """As `run`, for scripts that return data; raises `UnknownExperiment`, or
@@ -144,6 +170,12 @@ class Connection:
         with self._errors():
             self._waiter.xread(streams, count=1, block=milliseconds)
 
+    def _script(self, name: str) -> Script:
+        script = self._scripts.get(name)
+        if script is None:  # two threads may both register it: the same text, the same hash
+            script = self._scripts[name] = self._client.register_script(script_text(name))
+        return script
+
     @contextmanager
     def _errors(self) -> Iterator[None]:
         try:
@@ -154,6 +186,11 @@ class Connection:
             raise self._unavailable("no answer in time: is it running, and reachable?") from None
         except redis.BusyLoadingError:
             raise self._unavailable("it is still loading its data: wait a moment") from None
+        except MasterNotFoundError:
+            raise self._unavailable(
+                "its Sentinels name no primary that is up; is one being chosen, and is ?master= "
+                "the name they know?"
+            ) from None
         except redis.ConnectionError as error:
             raise self._unavailable(_remedy(str(error)) or str(error)) from None
 
@@ -185,11 +222,22 @@ def _remedy(message: str) -> str | None:
 
 
 def _client(url: str, timeout: float) -> redis.Redis:
-    return redis.Redis.from_url(
-        url,
-        decode_responses=True,
-        socket_timeout=timeout,
-        socket_connect_timeout=min(timeout, 3.0),
-        socket_keepalive=True,
-        retry=Retry(NoBackoff(), 0),  # callers decide when to ask again; scripts may be repeated
+    options: dict[str, Any] = {
+        "decode_responses": True,
+        "socket_timeout": timeout,
+        "socket_connect_timeout": min(timeout, 3.0),
+        "socket_keepalive": True,
+        # callers decide when to ask again; scripts may be repeated
+        "retry": Retry(NoBackoff(), 0),
+    }
+    if not is_sentinel(url):
+        return redis.Redis.from_url(url, **options)
+    sentinels = Sentinels.of(url)
+    login = {"username": sentinels.username, "password": sentinels.password}
+    asked = Sentinel(  # type: ignore[no-untyped-call]
+        sentinels.hosts, sentinel_kwargs=sentinels.asking(), **options
     )
+    primary: redis.Redis = asked.master_for(  # type: ignore[no-untyped-call]
+        sentinels.master, db=sentinels.database, **login
+    )
+    return primary

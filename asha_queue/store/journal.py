@@ -98,7 +98,7 @@ def load_file(path: Path) -> tuple[list[Json], bool]:
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
-        raise JournalError(f"cannot read {path}: {error.strerror}") from None
+        raise JournalError(f"no such file: {path}, or not to be read: {error.strerror}") from None
     *lines, rest = text.split("\n")
     entries = []
     for number, line in enumerate([*lines, rest] if rest else lines, start=1):

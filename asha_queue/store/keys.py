@@ -37,6 +37,8 @@ worker and started (= token once started) of its newest claim; ended_token, ende
 of the newest claim that ended; failures, losses, unwitnessed and lost_at (resource at the last
 loss); avoid, avoid_until. The table of its states is in `scripts/common.lua`.
 
+The channel asha:kept has no listeners: a message there is a write that replicas confirm.
+
 A checkpoint in the list: a JSON object of strings {path, resource, token, metrics, text}, where
 `text` is the checkpoint as its writer described it and `token` that of the claim that wrote it.
 """
@@ -49,6 +51,7 @@ SEEN: Final = "asha:workers:seen"
 TROUBLES: Final = "asha:workers:troubles"
 ASIDE: Final = "asha:workers:aside"
 DRAINS: Final = "asha:drains"
+KEPT: Final = "asha:kept"
 DELETED: Final = "asha:deleted"
 COORDINATORS: Final = "asha:coordinators"
 COORDINATORS_SEEN: Final = "asha:coordinators:seen"

@@ -52,11 +52,16 @@ class Segments(Part):
 
     def complete(self, uid: str, trial: int, token: int, outcome: Outcome) -> Written:
         where = [keys.experiment(uid), keys.TROUBLES, keys.ASIDE]
-        answer: Written = self._connection.run("complete", where, trial, token, *_outcome(outcome))
+        arguments = (trial, token, *_outcome(outcome))
+        answer: Written = self._connection.run_kept("complete", where, *arguments)
         return answer
 
     def suspend(self, uid: str, trial: int, token: int, outcome: Outcome) -> Written:
-        return self._written("suspend", uid, trial, token, *_outcome(outcome))
+        where = [keys.experiment(uid)]
+        answer: Written = self._connection.run_kept(
+            "suspend", where, trial, token, *_outcome(outcome)
+        )
+        return answer
 
     def fail(
         self,
@@ -68,7 +73,7 @@ class Segments(Part):
         checkpoint: Json | None = None,
     ) -> Failed:
         members = journal.members({"error": error, "reached": reached, "checkpoint": checkpoint})
-        answer: Failed = self._connection.run(
+        answer: Failed = self._connection.run_kept(
             "fail",
             [keys.experiment(uid), keys.TROUBLES, keys.ASIDE],
             trial,

@@ -25,6 +25,9 @@ class ServerFacts:
     kind: str
     version: str | None
     replica: bool
+    #: That are connected now, and without which no write is taken.
+    replicas: int | None
+    min_replicas: int | None
     #: From a command to its answer.
     round_trip: float
     #: By which the server's clock is ahead of ours, give or take the round trip.
@@ -48,12 +51,15 @@ def facts(url: str, timeout: float = 5.0) -> ServerFacts:
         _, ahead = _timed(connection)
         info = _allowed(connection, "INFO")
         settings = _allowed(connection, "CONFIG", "GET", "append*")
+        settings |= _allowed(connection, "CONFIG", "GET", "min-replicas-to-write")
     finally:
         connection.close()
     return ServerFacts(
         kind="Valkey" if info.get("server_name") == "valkey" else "Redis",
         version=info.get("valkey_version") or info.get("redis_version"),
         replica=info.get("role") in ("slave", "replica"),
+        replicas=info.get("connected_slaves"),
+        min_replicas=_number(settings.get("min-replicas-to-write")),
         round_trip=median(trips),
         ahead=ahead,
         used_memory=info.get("used_memory"),
@@ -86,6 +92,10 @@ def _timed(connection: Connection) -> tuple[float, float]:
     seconds, micros = connection.command("TIME")
     trip = time.monotonic() - began
     return trip, seconds + micros / 1e6 - (before + trip / 2)
+
+
+def _number(text: str | None) -> int | None:
+    return None if text is None else int(text)
 
 
 def _allowed(connection: Connection, *words: str) -> dict[str, Any]:

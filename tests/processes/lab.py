@@ -66,12 +66,12 @@ class Lab:
         self._started.append(process)
         return process
 
-    def call(self, *command: str, expect: int = 0) -> str:
+    def call(self, *command: str, expect: int = 0, **environment: str) -> str:
         """What a command prints, errors included, when it has ended with the code expected."""
         done = subprocess.run(
             [sys.executable, "-m", *command],
             cwd=self.folder,
-            env=self.environment,
+            env=self.environment | environment,
             capture_output=True,
             text=True,
             timeout=60,

@@ -201,7 +201,7 @@ def test_restore_refuses_what_is_no_sound_journal_in_one_message(tmp_path: Path)
         lines = whole.splitlines(keepends=True)
         bad = tmp_path / "bad.jsonl"
 
-        assert "cannot read" in directory.call("restore", "none.jsonl", expect=2)
+        assert "no such file: none.jsonl" in directory.call("restore", "none.jsonl", expect=2)
         bad.write_text(whole[:-20] + "\n")
         assert f"line {len(lines)}: not a line of a journal" in directory.call(
             "restore", "bad.jsonl", expect=2
