@@ -22,6 +22,10 @@ def write(folder: Path, facts: dict[str, Any]) -> tuple[str, int]:
         raise CheckpointError(
             f"a checkpoint cannot hold a file named {NAME}, which is its manifest; rename yours"
         )
+    if not folder.is_dir():
+        raise CheckpointError(
+            f"the folder that save() gave is gone: {folder}; write into it and leave it there"
+        )
     files: dict[str, dict[str, Any]] = {}
     for path in _files(folder):
         with path.open("rb") as file:

@@ -11,6 +11,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from asha_queue.errors import ProgramError
+
 
 def log_file(storage: str, experiment: str, trial: int, rung: int, attempt: int) -> Path:
     """Where the output of one attempt goes."""
@@ -21,7 +23,10 @@ def log_file(storage: str, experiment: str, trial: int, rung: int, attempt: int)
 @contextlib.contextmanager
 def redirected(path: Path) -> Iterator[None]:
     """Appends what this process and its children print to `path`; where that cannot be opened,
-    the output stays where it was."""
+    the output stays where it was.
+
+    Raises ProgramError when the descriptors to go back to were closed meanwhile.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
@@ -38,11 +43,17 @@ def redirected(path: Path) -> Iterator[None]:
         yield
     finally:
         faulthandler.disable()
-        os.close(log)
         _flush()
-        for number, descriptor in enumerate(saved, start=1):
-            os.dup2(descriptor, number)
-            os.close(descriptor)
+        try:
+            os.close(log)
+            for number, descriptor in enumerate(saved, start=1):
+                os.dup2(descriptor, number)
+                os.close(descriptor)
+        except OSError:
+            raise ProgramError(
+                "the program closed descriptors that are not its own, as os.closerange() does; "
+                "close only what it has opened"
+            ) from None
 
 
 def _flush() -> None:

@@ -202,7 +202,10 @@ class _Segment:
             restored.resource, self._claim.target, self._specification["metric"]
         )
         begun = time.monotonic()
-        failure = self._train(program, restored)
+        try:
+            failure = self._train(program, restored)
+        except ProgramError as error:  # it has damaged the process
+            failure = str(error)
         if self._left:
             log.warning("trial %d: %s", self._message.trial, self._left)
         if self._site.line.cancelled:

@@ -24,10 +24,13 @@ def unchanged() -> Iterator[None]:
     handlers = {number: signal.getsignal(number) for number in _HANDLED}
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     streams = sys.stdin, sys.stdout, sys.stderr
+    umask = os.umask(0o077)
+    os.umask(umask)
     try:
         yield
     finally:
         os.chdir(here)
+        os.umask(umask)
         for clock in (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF):
             signal.setitimer(clock, 0)
         for signum, handler in handlers.items():

@@ -21,3 +21,11 @@ def directory(tmp_path: Path) -> Iterator[Directory]:
     directory = Directory(tmp_path)
     yield directory
     directory.end()
+
+
+@pytest.fixture(scope="module")
+def worker(valkey: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A lab with a worker, for all tests of a module: none of them breaks it."""
+    with Lab(valkey, tmp_path_factory.mktemp("lab")) as lab:
+        lab.worker()
+        yield lab

@@ -1,7 +1,6 @@
 """What a worker does with a segment when nobody is killed."""
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
@@ -18,14 +17,6 @@ COUNTING = """
         with trial.save() as folder:
             (folder / "done").write_text(str(step))
 """
-
-
-@pytest.fixture(scope="module")
-def worker(valkey: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """A lab with a worker, for all tests here: none of them breaks it."""
-    with Lab(valkey, tmp_path_factory.mktemp("lab")) as lab:
-        lab.worker()
-        yield lab
 
 
 def test_a_segment_is_trained_saved_and_completed(worker: Lab) -> None:
