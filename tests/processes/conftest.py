@@ -7,6 +7,7 @@ import pytest
 
 from tests.processes.directory import Directory
 from tests.processes.lab import Lab
+from tests.processes.servers import Valkey
 
 
 @pytest.fixture
@@ -29,3 +30,10 @@ def worker(valkey: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[La
     with Lab(valkey, tmp_path_factory.mktemp("lab")) as lab:
         lab.worker()
         yield lab
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Valkey]:
+    server = Valkey(tmp_path / "server")
+    yield server
+    server.kill()

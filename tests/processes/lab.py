@@ -80,9 +80,10 @@ class Lab:
         assert "Traceback" not in done.stderr
         return done.stdout + done.stderr
 
-    def worker(self, name: str = "w@lab") -> subprocess.Popen[bytes]:
+    def worker(self, name: str = "w@lab", before: Sequence[str] = ()) -> subprocess.Popen[bytes]:
         """Starts a worker by hand, and waits until it is there."""
-        process = self.start("celery", "-A", "asha_queue", "worker", "-n", name, "-l", "INFO")
+        command = ("celery", "-A", "asha_queue", "worker", "-n", name, "-l", "INFO")
+        process = self.start(*command, before=before)
         wait_until(lambda: name in self.workers(), f"{name} beats; {self.log} says why not")
         return process
 

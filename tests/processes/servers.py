@@ -12,7 +12,7 @@ from tests.conftest import answers, free_port, wait_until
 class Valkey:
     """A Valkey server whose files are in `folder`; started at once."""
 
-    def __init__(self, folder: Path, address: str) -> None:
+    def __init__(self, folder: Path, address: str = "127.0.0.1") -> None:
         folder.mkdir()
         self.port = free_port()
         self.url = f"redis://{address}:{self.port}/0"

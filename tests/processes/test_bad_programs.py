@@ -1,15 +1,23 @@
 """Bad programs: each has one outcome, which the journal tells, while other trials go on."""
 
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from asha_queue.cli import root
+from asha_queue.settings import LEASE
 from asha_queue.training.loglimit import LIMIT, MARK
 from tests.conftest import wait_until
 from tests.processes.bad import log_of, others_complete, submit
 from tests.processes.lab import Lab, alive
+from tests.processes.servers import Valkey
+from tests.processes.test_orders import FREE
 
 
 @pytest.mark.parametrize(
@@ -180,3 +188,200 @@ def test_output_without_end_is_cut_and_what_comes_after_it_is_kept(lab: Lab) -> 
         root, ["logs", f"test-{uid}", "1", "--storage", str(lab.storage), "--broker", lab.broker]
     )
     assert shown.output.endswith("ValueError: no more\n")
+
+
+def _empty(group: Path) -> bool:
+    return not (group / "cgroup.procs").read_text()
+
+
+@pytest.fixture
+def small_group() -> Iterator[Path]:
+    """A control group with little memory, where one can be made: as root, with version 1 or 2."""
+    root = Path("/sys/fs/cgroup")
+    for parent, limit in ((root / "memory", "memory.limit_in_bytes"), (root, "memory.max")):
+        group = parent / f"asha-queue-test-{os.getpid()}"
+        try:
+            group.mkdir()
+        except OSError:
+            continue
+        try:
+            (group / limit).write_text(str(384 * 2**20))
+        except OSError:
+            group.rmdir()
+            continue
+        yield group
+        wait_until(partial(_empty, group), "the group is empty")
+        group.rmdir()
+        return
+    pytest.skip("no control group can be made here: the kernel is not brought to kill for memory")
+
+
+def test_out_of_memory_is_told_from_a_kill_by_hand(small_group: Path, lab: Lab) -> None:
+    join = ["sh", "-c", f'echo $$ > {small_group}/cgroup.procs; exec "$@"', "sh"]
+    lab.worker(before=join)
+    uid = submit(
+        lab,
+        """
+        if trial.attempt == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        hoard = []
+        while True:
+            hoard.append(b"x" * 2**24)
+        """,
+    )
+    [failed] = lab.wait_for(uid, "failed", seconds=60.0)
+    others_complete(lab, uid)
+    by_hand, killed = (entry["reason"] for entry in lab.entries(uid, "lost"))
+    assert by_hand == "the training process died on w@lab: killed by SIGKILL"
+    assert killed == "the training process died on w@lab: out of memory, the kernel killed it"
+    assert failed["error"].endswith(killed)
+
+
+#: Holds the interpreter's lock for so many seconds: nothing else of its process runs.
+HOLD = "ctypes.PyDLL(None).sleep({seconds})"
+
+
+def test_silence_is_seen_also_of_a_program_that_holds_the_lock(lab: Lab) -> None:
+    lab.worker()
+    uid = submit(lab, HOLD.format(seconds=600), report_timeout=1)
+    [failed] = lab.wait_for(uid, "failed")
+    others_complete(lab, uid)
+    assert failed["error"].startswith("no report for longer than report_timeout=1 s")
+    assert "in bad" in log_of(lab, uid)
+
+
+def test_a_program_that_holds_the_lock_is_ended_when_it_is_cancelled(lab: Lab) -> None:
+    lab.worker()
+    uid = submit(lab, f"(folder / 'pid').write_text(str(os.getpid()))\n{HOLD.format(seconds=600)}")
+    training = lab.pid()
+    assert lab.store.cancel(uid, secrets.token_hex(8), "me@here", "") == "ok"
+    wait_until(lambda: not alive(training), "it is killed", FREE)
+    other = lab.submit("def train(trial): return 1.0")
+    lab.wait_for(other, "completed")
+
+
+def test_a_drain_waits_for_a_program_that_holds_the_lock(lab: Lab) -> None:
+    worker = lab.worker()
+    uid = submit(
+        lab,
+        f"""
+        for step in trial.steps():
+            trial.report(score=step)
+            with trial.save():
+                pass
+            (folder / "pid").write_text(str(os.getpid()))
+            {HOLD.format(seconds=4)}
+        """,
+    )
+    lab.pid()
+    worker.terminate()
+    [suspended] = lab.wait_for(uid, "suspended")
+    assert (suspended["trial"], suspended["reached"]) == (1, 1)
+    assert worker.wait(timeout=30) == 0
+    assert lab.entries(uid, "lost") == []
+
+
+@pytest.mark.slow
+def test_a_lock_held_for_longer_than_the_lease_costs_nothing(lab: Lab) -> None:
+    lab.worker()
+    lab.worker("other@lab")
+    uid = submit(lab, f"{HOLD.format(seconds=int(LEASE) + 10)}\nreturn 1.0")
+    others_complete(lab, uid)
+
+    def completed() -> bool:
+        lab.store.reap(uid)  # as a coordinator does each second
+        return len(lab.entries(uid, "completed")) == 3
+
+    wait_until(completed, "the bad one completes as well", seconds=LEASE + 60.0)
+    assert lab.entries(uid, "lost") == lab.entries(uid, "failed") == []
+    assert len(lab.entries(uid, "started")) == 3
+
+
+def test_a_server_that_does_not_answer_is_not_taken_for_silence(
+    server: Valkey, tmp_path: Path
+) -> None:
+    folder = tmp_path / "lab"
+    folder.mkdir()
+    with Lab(server.url, folder) as lab:
+        lab.worker()
+        uid = submit(
+            lab,
+            """
+            trial.report(1, score=1.0)
+            (folder / "reported").write_text("yes")
+            while not (folder / "go").exists():
+                trial.report(1, score=1.0)
+                time.sleep(0.05)
+            with trial.save():
+                pass
+            trial.report(2, score=2.0)
+            (folder / "saved").write_text("yes")
+            """,
+            configs=[{}, {}],
+            report_timeout=1.5,
+            segment_timeout=5,
+        )
+        lab.read("reported")
+        server.kill()
+        (folder / "go").touch()
+        # longer than any silence, and than the segment may take
+        silent = time.monotonic() + 6.0
+        wait_until(lambda: time.monotonic() > silent, "a while without a server")
+        assert not (folder / "saved").exists()
+        server.start()
+        others_complete(lab, uid, (0, 1))
+        assert lab.entries(uid, "failed") == lab.entries(uid, "lost") == []
+
+
+@pytest.mark.slow
+def test_a_checkpoint_of_two_gibibytes_is_written_and_restored(lab: Lab) -> None:
+    lab.worker()
+    uid = submit(
+        lab,
+        """
+        import resource
+        size = 2 * 2**30
+        if trial.checkpoint:
+            assert (trial.checkpoint / "weights").stat().st_size == size
+            memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            (folder / "memory").write_text(str(memory))
+            return 2.0
+        trial.report(1, score=1.0)
+        begun = time.monotonic()
+        with trial.save() as at:
+            with (at / "weights").open("wb") as file:
+                file.truncate(size)
+        (folder / "seconds").write_text(str(time.monotonic() - begun))
+        os._exit(1)
+        """,
+        report_timeout=1,
+    )
+    others_complete(lab, uid, (0, 1, 2))
+    print(f"\nsaved in {lab.read('seconds')} s; {lab.read('memory')} KiB at most")
+    started = [entry for entry in lab.entries(uid, "started") if entry["trial"] == 1]
+    assert [entry["start"] for entry in started] == [0, 1]
+    assert len(lab.entries(uid, "lost")) == 1
+    assert int(lab.read("memory")) < 200 * 1024
+
+
+def test_the_next_keeper_knows_the_limits_of_the_one_that_was_killed(lab: Lab) -> None:
+    lab.worker()
+    uid = submit(
+        lab,
+        """
+        trial.report(1, score=1.0)
+        (folder / "pid").write_text(str(os.getpid()))
+        while True:
+            time.sleep(0.01)
+        """,
+        report_timeout=4,
+    )
+    lab.pid()
+    [keeper] = lab.keepers()
+    keeper.kill()
+    [failed] = lab.wait_for(uid, "failed")
+    others_complete(lab, uid)
+    assert failed["error"].startswith("no report for longer than report_timeout=4 s")
+    assert failed["reached"] == 1
+    [started] = [entry for entry in lab.entries(uid, "started") if entry["trial"] == 1]
+    assert failed["at"] - started["at"] < 4 + 3

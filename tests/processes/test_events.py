@@ -103,3 +103,21 @@ def test_a_task_that_died_with_its_worker_is_a_failure_too(lab: Lab, events: lis
     assert failed["uuid"] == started["uuid"]
     assert failed["hostname"] == "w@lab"
     assert "w@lab was ended while it trained this segment" in failed["exception"]
+
+
+def test_a_segment_whose_process_is_replaced_for_what_it_left_running_is_a_success(
+    lab: Lab, events: list[Event]
+) -> None:
+    lab.worker()
+    lab.submit(
+        """
+        import subprocess
+
+        def train(trial):
+            subprocess.Popen(["sleep", "60"])
+            return 1.0
+        """
+    )
+    done = wait_for_event(events, "task-succeeded")
+    assert done["result"] == "'trial 0 completed at 3: score=1'"
+    assert not [event for event in events if event["type"] == "task-failed"]

@@ -42,7 +42,7 @@ experiment = Experiment(
 
 @pytest.fixture
 def valkey_aof(tmp_path: Path) -> Iterator[Valkey]:
-    server = Valkey(tmp_path / "valkey", "127.0.0.1")
+    server = Valkey(tmp_path / "valkey")
     yield server
     server.kill()
 
