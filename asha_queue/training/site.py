@@ -1,4 +1,8 @@
-"""What a training process has at hand for every segment, and how it calls the store."""
+"""What a training process has at hand for every segment, and how it talks to the store.
+
+Every call about a claimed segment is repeated until it is answered. A server that is down for
+minutes costs these minutes; whether the segment is still ours is for the server to say.
+"""
 
 import logging
 import time
@@ -22,6 +26,29 @@ TRY_AGAIN_MAX = 2.0
 
 T = TypeVar("T")
 log = logging.getLogger("asha_queue")
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What a queue's message says: a segment that may be waiting."""
+
+    uid: str
+    trial: int
+    rung: int
+    attempt: int
+    #: Id of the Celery task that it is for.
+    task: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a segment ended, in a line for people; whether this process must be replaced, as it is
+    after a failure; and for how many seconds the worker rests then."""
+
+    text: str
+    failed: bool = False
+    replace: bool = False
+    rest: float = 0.0
 
 
 @dataclass(slots=True)
@@ -74,3 +101,20 @@ def remembered(store: Store, uid: str, call: Callable[[], T]) -> T:
             time.sleep(TRY_AGAIN_MAX)
         except UnknownExperiment:
             return answer
+
+
+def refuse(site: Site, message: Message, reason: str) -> Ending:
+    """Leaves a segment that this node cannot run to others."""
+    log.warning("trial %d refused: %s", message.trial, reason)
+    answered(
+        partial(
+            site.store.refuse,
+            message.uid,
+            message.trial,
+            message.rung,
+            message.attempt,
+            site.worker,
+            reason,
+        )
+    )
+    return Ending(f"refused: {reason}", rest=site.rest.after_refusal())

@@ -29,8 +29,8 @@ from asha_queue.training.parts import QuickReplacement, Recycle
 from asha_queue.training.processes import ABOUT, LAUNCHER, MARK, adopt_orphans
 from asha_queue.training.pulse import Pulse
 from asha_queue.training.rest import Rest
-from asha_queue.training.runner import Message, run_segment
-from asha_queue.training.site import Site
+from asha_queue.training.runner import run_segment
+from asha_queue.training.site import Message, Site
 from asha_queue.training.supervisor import Supervisor
 
 #: Values of CUDA_VISIBLE_DEVICES that show no device; without it a worker is pinned to none.

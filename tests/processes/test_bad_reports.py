@@ -41,6 +41,7 @@ def status(lab: Lab, uid: str, *arguments: str) -> str:
         ("return 'abc'", "ReportError: the program returned 'abc'; return nothing, the score as"),
         ("pass", "ReportError: the program reported nothing; call trial.report(score=…)"),
         ("raise ValueError('no')", "ValueError: no"),
+        ("raise ValueError(os.fsdecode(b'\\xff'))", "ValueError: ?"),
         ("raise MemoryError", "MemoryError: "),
         ("sys.exit(0)", "SystemExit: 0"),
         ("raise KeyboardInterrupt", "KeyboardInterrupt: "),
