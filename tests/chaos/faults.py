@@ -1,0 +1,428 @@
+"""The faults: what each does to the cluster, how it is undone, and what must recover from it.
+
+Each kind is a generator: it does its harm, yields the seconds until it wants to go on, and undoes
+in `finally` what would stay otherwise, so that closing it (Ctrl-C) heals it. It says what it has
+hit in a `Hit`; whether and when that recovered is read off the journals afterwards (`recovery.py`).
+"""
+
+import base64
+import contextlib
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from asha_queue.errors import StoreError
+from asha_queue.queue import QUEUE, Publisher, lists
+from asha_queue.settings import LEADER_LEASE, LEASE
+from asha_queue.store.contract import QueuedSegment
+from tests.chaos import clocks
+from tests.chaos.cluster import Cluster, Member, Worker
+from tests.chaos.witness import Attempt, Witness
+from tests.conftest import answers
+
+#: Seconds between two looks of a fault at what it waits for.
+LOOK_EVERY = 0.02
+#: Seconds for which a process stays frozen so that its lease has surely run out.
+PAST_LEASE = LEASE + 3.0
+#: Seconds between the first breath of a frozen training process and that of its keeper.
+ZOMBIE = 1.0
+#: Seconds for which a boundary stays armed.
+ARMED = 10.0
+#: Seconds for which the disk is full, messages are doubled, and a training process is frozen.
+FULL = 4.0
+DOUBLED = 10.0
+HICCUP = 4.0
+
+Steps = Generator[float, None, None]
+
+
+@dataclass
+class Hit:
+    """A fault that was done; times are seconds since the epoch."""
+
+    kind: str
+    at: float
+    #: When it was over, if it lasted: recovery counts from then.
+    over: float | None = None
+    #: Segments whose next attempt must start.
+    attempts: list[Attempt] = field(default_factory=list)
+    #: Segments that must start, as nobody holds them.
+    queued: list[Attempt] = field(default_factory=list)
+    #: Workers that must start or complete something.
+    workers: list[str] = field(default_factory=list)
+    #: Experiments that need a decision.
+    led: list[str] = field(default_factory=list)
+    note: str = ""
+
+
+@dataclass
+class Scene:
+    """What faults act on, and what they have hit."""
+
+    cluster: Cluster
+    witness: Witness
+    #: Seconds that a black hole lasts.
+    hole: float = 12.0
+    #: Device size of the storage, if it is a file system of its own.
+    disk: bool = False
+    hits: list[Hit] = field(default_factory=list)
+
+    def hit(self, kind: str, *workers: str, **facts: Any) -> Hit:
+        """Records a fault done now; what these workers train must be started again."""
+        hit = Hit(kind, time.time(), **facts)
+        for worker in workers:
+            if held := self.witness.running.get(worker):
+                hit.attempts.append(held)
+            else:
+                hit.workers.append(worker)
+        self.hits.append(hit)
+        return hit
+
+    def worker(self, rng: random.Random, busy: bool) -> Worker | None:
+        """A worker with a keeper, and if `busy` one that trains."""
+        found = [worker for worker in self.cluster.workers() if worker.keeper]
+        if busy:
+            trains = self.witness.running
+            found = [worker for worker in found if worker.training and worker.name in trains]
+        return rng.choice(found) if found else None
+
+
+def training(scene: Scene, rng: random.Random) -> Steps:
+    """SIGKILL of a training process."""
+    worker = yield from _wait_for(lambda: scene.worker(rng, busy=True))
+    if worker and _kill(worker.training):
+        scene.hit("training", worker.name)
+
+
+def worker(scene: Scene, rng: random.Random) -> Steps:
+    """SIGKILL of a worker's main process, at times of the next one too, in its first 50 ms."""
+    worker = yield from _wait_for(lambda: scene.worker(rng, busy=False))
+    if worker is None or not _kill(worker.main):
+        return
+    scene.hit("worker", worker.name)
+    if rng.random() < 0.5:
+        return
+    name, before = worker.name, worker.main
+
+    def newborn() -> Worker | None:
+        found = [w for w in scene.cluster.workers() if w.name == name and w.main != before]
+        return found[0] if found else None
+
+    born = yield from _wait_for(newborn)
+    yield rng.uniform(0.0, 0.05)
+    if born and _kill(born.main):
+        scene.hit("worker", name, note="newborn")
+
+
+def keeper(scene: Scene, rng: random.Random) -> Steps:
+    """SIGKILL of a keeper: the worker goes on."""
+    worker = yield from _wait_for(lambda: scene.worker(rng, busy=False))
+    if worker and _kill(worker.keeper):
+        scene.hits.append(Hit("keeper", time.time(), workers=[worker.name]))
+
+
+def launcher(scene: Scene, rng: random.Random) -> Steps:
+    """SIGKILL of a launcher: its workers die with it."""
+    member = rng.choice(scene.cluster.launchers)
+    yield from _wait_for(lambda: member.pid)
+    if _kill(member.pid):
+        scene.hit("launcher", *_of(scene, member))
+
+
+def node(scene: Scene, rng: random.Random) -> Steps:
+    """Everything of a node is gone at once, and stays away: only the lease tells."""
+    member = rng.choice(scene.cluster.launchers)
+    held = [name for name in _of(scene, member) if name in scene.witness.running]
+    pids = [p for w in scene.cluster.workers() if w.name in _of(scene, member) for p in w.pids]
+    member.wanted = False
+    try:
+        for pid in [member.pid, *pids]:
+            _kill(pid)
+        scene.hit("node", *held)
+        yield PAST_LEASE + 5.0
+    finally:
+        member.wanted = True
+
+
+def coordinator(scene: Scene, rng: random.Random) -> Steps:
+    """SIGKILL of a coordinator, mostly of one that leads."""
+    leads = _leads(scene)
+    pids = [member.pid for member in scene.cluster.coordinators if member.pid]
+    leading = [pid for pid in pids if pid in leads]
+    if pids:
+        pid = rng.choice(leading if leading and rng.random() < 0.8 else pids)
+        if _kill(pid):
+            scene.hits.append(Hit("coordinator", time.time(), led=leads.get(pid, [])))
+    yield 0.0
+
+
+def server(scene: Scene, rng: random.Random) -> Steps:
+    """SIGKILL of the server, which is started again."""
+    if not _kill(scene.cluster.server.pid):
+        return
+    hit = Hit("server", time.time(), workers=scene.cluster.names)
+    scene.hits.append(hit)
+    yield from _wait_for(lambda: scene.cluster.server.pid)
+    yield from _wait_for(lambda: answers(scene.cluster.url))
+    hit.over = time.time()
+
+
+def connections(scene: Scene, rng: random.Random) -> Steps:
+    """CLIENT KILL of every connection of the server."""
+    with _client(scene) as client:
+        for kind in ("normal", "pubsub"):
+            client.execute_command("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
+        scene.hits.append(Hit("connections", time.time(), workers=scene.cluster.names))
+    yield 0.0
+
+
+def hole(scene: Scene, rng: random.Random) -> Steps:
+    """The network of a node or of a coordinator is a black hole for a while."""
+    name = rng.choice(list(scene.cluster.proxies))
+    proxy = scene.cluster.proxies[name]
+    affected = [worker for worker in scene.cluster.names if worker.endswith(f"@{name}")]
+    hit = Hit("hole", time.time(), workers=affected, note=name)
+    proxy.stall()
+    try:
+        scene.hits.append(hit)
+        yield scene.hole
+    finally:
+        proxy.go_on()
+        hit.over = time.time()
+
+
+def freeze(scene: Scene, rng: random.Random) -> Steps:
+    """A training process stands still for a while: its keeper holds the lease."""
+    worker = yield from _wait_for(lambda: scene.worker(rng, busy=True))
+    if worker and _signal(worker.training, signal.SIGSTOP):
+        hit = Hit("freeze", time.time(), workers=[worker.name])
+        try:
+            scene.hits.append(hit)
+            yield HICCUP
+        finally:
+            _signal(worker.training, signal.SIGCONT)
+            hit.over = time.time()
+
+
+def zombie(scene: Scene, rng: random.Random) -> Steps:
+    """A whole worker is frozen past its lease. Its training process comes back first: what it
+    writes before its keeper ends it must be refused."""
+    worker = yield from _wait_for(lambda: scene.worker(rng, busy=True))
+    if worker is None:
+        return
+    stopped = [pid for pid in worker.pids if _signal(pid, signal.SIGSTOP)]
+    scene.hit("zombie", worker.name)
+    try:
+        yield PAST_LEASE
+        _signal(worker.training, signal.SIGCONT)
+        yield ZOMBIE
+    finally:
+        for pid in stopped:
+            _signal(pid, signal.SIGCONT)
+
+
+def deposed(scene: Scene, rng: random.Random) -> Steps:
+    """The leading coordinator is frozen until another leads, then goes on beside it."""
+    leads = yield from _wait_for(lambda: _leads(scene))
+    pid = rng.choice(sorted(leads)) if leads else 0
+    if pid and _signal(pid, signal.SIGSTOP):
+        scene.hits.append(Hit("deposed", time.time(), led=leads[pid] if leads else []))
+        try:
+            yield LEADER_LEASE + 3.0
+        finally:
+            _signal(pid, signal.SIGCONT)
+
+
+def delete(scene: Scene, rng: random.Random) -> Steps:
+    """Half of the messages in the queue are deleted, one at least."""
+
+    def messages() -> list[tuple[str, bytes]]:
+        with _client(scene) as client:
+            return [
+                (name, message)
+                for name in lists(QUEUE)
+                for message in _all(client.lrange(name, 0, -1))
+            ]
+        return []
+
+    found = yield from _wait_for(messages)
+    chosen = rng.sample(found, (len(found) + 1) // 2) if found else []
+    with _client(scene) as client:
+        gone = [m for name, m in chosen if client.lrem(name, 1, m)]  # type: ignore[arg-type]
+        if gone:
+            segments = [_named_by(message) for message in gone]
+            scene.hits.append(Hit("delete", time.time(), queued=segments))
+
+
+def double(scene: Scene, rng: random.Random) -> Steps:
+    """For a while each segment's message is delivered two to five times."""
+    publisher = Publisher(scene.cluster.url)
+    scene.hits.append(Hit("double", time.time()))
+    until = time.monotonic() + DOUBLED
+    sent = 0
+    while time.monotonic() < until:
+        for attempt, entry in scene.witness.news:
+            segment = QueuedSegment(
+                attempt.trial, 0, attempt.rung, entry["target"], attempt.attempt, entry["config"]
+            )
+            with contextlib.suppress(StoreError):
+                copies = rng.randint(1, 4)
+                publisher.publish(attempt.uid, [segment] * copies)
+                sent += copies
+        scene.hits[-1].note = f"{sent} copies"
+        yield 0.0
+
+
+def boundary(scene: Scene, rng: random.Random) -> Steps:
+    """A process dies at a random boundary of the protocol."""
+    yield from at_boundary(scene, rng, rng.choice(BOUNDARIES))
+
+
+def at_boundary(scene: Scene, rng: random.Random, name: str) -> Steps:
+    """Whatever process comes to this boundary first dies there."""
+    cluster = scene.cluster
+    known, before = len(cluster.fired(name)), cluster.workers()
+    leads = _leads(scene)
+    cluster.arm(name)
+    try:
+        if name.startswith("release"):  # which only happens when a training process has died
+            yield from training(scene, rng)
+        fired = yield from _wait_for(lambda: cluster.fired(name)[known:], ARMED)
+    finally:
+        cluster.disarm(name)
+    if fired:
+        at, pid = fired[0]
+        victims = [worker.name for worker in before if pid in worker.pids]
+        hit = scene.hit("boundary", *victims, led=leads.get(pid, []), note=name)
+        hit.at = at
+
+
+def clock(scene: Scene, rng: random.Random) -> Steps:
+    """A launcher, or a coordinator, is started anew with its clock an hour off."""
+    member = rng.choice([*scene.cluster.launchers, *scene.cluster.coordinators])
+    hours = rng.choice((-1, 1))
+    member.environment |= clocks.environment(hours * 3600)
+    yield from _wait_for(lambda: member.pid)
+    if _kill(member.pid):
+        workers = _of(scene, member) if member in scene.cluster.launchers else []
+        scene.hit("clock", *workers, note=f"{member.name} {hours:+d} h")
+
+
+def disk(scene: Scene, rng: random.Random) -> Steps:
+    """The storage is full for a while."""
+    ballast = scene.cluster.storage / "ballast"
+    hit = Hit("disk", time.time(), workers=scene.cluster.names)
+    try:
+        with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(1 << 16))
+        scene.hits.append(hit)
+        yield FULL
+    finally:
+        ballast.unlink()
+        hit.over = time.time()
+
+
+Kind = Callable[[Scene, random.Random], Steps]
+KINDS: dict[str, Kind] = {
+    kind.__name__: kind
+    for kind in (
+        *(training, worker, keeper, launcher, node, coordinator, server, connections, hole),
+        *(freeze, zombie, deposed, delete, double, boundary, clock, disk),
+    )
+}
+#: Kinds that a mixed run leaves out: a full disk still fails trials.
+NOT_YET = frozenset({"disk"})
+#: Seconds that the long ones take, of which only one is done at a time.
+LONG = {"zombie": PAST_LEASE + ZOMBIE, "node": PAST_LEASE + 5.0}
+#: Where `boundary` kills: a script of the store, a message's publication, a checkpoint's writing
+#: (`save:after`: complete, and not renamed yet).
+BOUNDARIES = [
+    f"{step}:{side}"
+    for step in (
+        *("schedule", "publish", "published", "finish", "lead", "reap"),
+        *("claim", "start", "save", "checkpoint", "complete", "renew", "release"),
+    )
+    for side in ("before", "after")
+]
+
+
+def _wait_for(look: Callable[[], Any], seconds: float = 5.0) -> Generator[float, None, Any]:
+    """What `look` gives as soon as it gives something, or its last answer after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not (found := look()) and time.monotonic() < deadline:
+        yield LOOK_EVERY
+    return found
+
+
+def _kill(pid: int) -> bool:
+    return _signal(pid, signal.SIGKILL)
+
+
+def _signal(pid: int, number: signal.Signals) -> bool:
+    if pid <= 0:  # to the system, 0 means our own group
+        return False
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _of(scene: Scene, launcher: Member) -> list[str]:
+    return [name for name in scene.cluster.names if name.endswith(f"@{launcher.name}")]
+
+
+def _leads(scene: Scene) -> dict[int, list[str]]:
+    """Process → the open experiments that it leads."""
+    leads: dict[int, list[str]] = {}
+    with contextlib.suppress(StoreError):
+        for uid in scene.witness.open:
+            if leader := scene.witness.store.describe(uid).leader:
+                leads.setdefault(int(leader.split(":")[1]), []).append(uid)
+    return leads
+
+
+@contextlib.contextmanager
+def _client(scene: Scene) -> Iterator[redis.Redis]:
+    """A connection for commands; a server that is down just now is left alone."""
+    client = redis.Redis.from_url(scene.cluster.url, socket_timeout=5)
+    try:
+        yield client
+    except redis.ConnectionError:
+        pass
+    finally:
+        client.close()
+
+
+def _all(answer: Any) -> list[bytes]:
+    return list(answer)
+
+
+def _named_by(message: bytes) -> Attempt:
+    _, kwargs, _ = json.loads(base64.b64decode(json.loads(message)["body"]))
+    return Attempt(*(kwargs[name] for name in ("uid", "trial", "rung", "attempt")))
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path, megabytes: int) -> Iterator[bool]:
+    """Mounts a file system of this size on `folder`, where root may; says whether it did."""
+    command = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "chaos", str(folder)]
+    try:
+        subprocess.run(command, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)

@@ -1,0 +1,92 @@
+"""Read by every Python process of a chaos cluster, as this folder is on its PYTHONPATH.
+
+Rules
+
+* The code under test knows nothing of this: its own functions are wrapped when the process starts.
+* A *boundary* is an instant just before or after one step of the protocol, as `claim:after`. Where
+  a file of this name lies in `armed/`, the first process that comes by moves it to `fired/` and
+  kills itself with SIGKILL. The move is one rename, so that one file kills one process.
+* What a decision or a stale write was answered is noted in `calls.jsonl`: who asked, when, and the
+  answer. A process that is killed between the answer and the note has noted nothing.
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+#: Variable that names the folder with `armed/`, `fired/` and `calls.jsonl`.
+FOLDER = "ASHA_QUEUE_TEST_HOOKS"
+#: Scripts whose every answer is noted.
+DECISIONS = ("schedule", "finish")
+#: Scripts that compare a token: what they refuse is noted.
+FENCED = ("start", "checkpoint", "complete", "suspend", "fail")
+
+
+def reach(folder: str, boundary: str) -> None:
+    """Ends this process if the boundary is armed."""
+    try:
+        os.rename(f"{folder}/armed/{boundary}", f"{folder}/fired/{boundary}.{os.getpid()}")
+    except OSError:
+        return
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def note(folder: str, **facts: Any) -> None:
+    line = json.dumps({"pid": os.getpid(), **facts}) + "\n"
+    with open(f"{folder}/calls.jsonl", "a") as calls:
+        calls.write(line)
+
+
+def install(folder: str) -> None:
+    """Wraps the store's scripts, the publisher and the writing of checkpoints."""
+    from asha_queue.checkpoints import manifest
+    from asha_queue.store.connection import Connection
+
+    original, leaders = Connection.run, dict[str, str]()
+
+    def run(self: Connection, name: str, keys: Sequence[str], *args: str | int) -> Any:
+        reach(folder, f"{name}:before")
+        begun = time.monotonic()
+        answer = original(self, name, keys, *args)
+        reach(folder, f"{name}:after")
+        uid = keys[0].rpartition(":")[2]
+        if name in DECISIONS or (name in FENCED and answer == "stale"):
+            note(folder, script=name, uid=uid, answer=answer, begun=begun, at=time.monotonic())
+        elif name == "lead" and leaders.get(uid) != answer[1]:
+            leaders[uid] = answer[1]
+            note(folder, script=name, uid=uid, answer=answer[1], begun=begun, at=time.monotonic())
+        return answer
+
+    Connection.run = run  # type: ignore[method-assign]
+
+    written = manifest.write
+
+    def write(path: Path, facts: dict[str, Any]) -> tuple[str, int]:
+        reach(folder, "save:before")
+        record = written(path, facts)
+        reach(folder, "save:after")  # the manifest is there, under a name that does not count yet
+        return record
+
+    manifest.write = write
+
+    if "asha_queue.training.keeper" in sys.orig_argv:
+        return  # it publishes nothing, and is meant to do without Celery
+    from asha_queue.queue import Publisher
+
+    published = Publisher.publish
+
+    def publish(self: Publisher, *args: Any, **kwargs: Any) -> None:
+        reach(folder, "publish:before")
+        published(self, *args, **kwargs)
+        reach(folder, "publish:after")
+
+    Publisher.publish = publish  # type: ignore[method-assign]
+
+
+if FOLDER in os.environ:
+    install(os.environ[FOLDER])
