@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from tests.chaos import clocks
 from tests.chaos.driver import Driver, Load
-from tests.chaos.faults import KINDS, NOT_YET
+from tests.chaos.faults import BOUNDARIES, KINDS, NOT_YET
 from tests.chaos.plan import mixed, repeated
 from tests.chaos.report import facts, table
 
@@ -58,8 +58,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 def _kinds(text: str) -> list[str]:
     kinds = text.split(",")
     for kind in kinds:
-        if kind not in KINDS:
-            raise argparse.ArgumentTypeError(f"{kind!r} is none of {', '.join(KINDS)}")
+        if kind not in KINDS and kind not in BOUNDARIES:
+            known = ", ".join([*KINDS, *BOUNDARIES])
+            raise argparse.ArgumentTypeError(f"{kind!r} is none of {known}")
     return kinds
 
 

@@ -87,8 +87,7 @@ def audit_journal(name: str, uid: str, entries: Sequence[Entry], found: Findings
             found.attempts += 1
             if entry["start"] < kept.get(trial, 0):
                 found.lost.append(
-                    f"{name}: trial {trial} starts at {entry['start']}, "
-                    f"{kept[trial]} had been kept"
+                    f"{name}: trial {trial} starts at {entry['start']}, {kept[trial]} had been kept"
                 )
         if kind in ENDS and entry.get("checkpoint"):
             kept[trial] = max(kept.get(trial, 0), entry["checkpoint"]["resource"])
@@ -169,6 +168,16 @@ def audit_keys(url: str, found: Findings) -> None:
     client.close()
 
 
+def keys_of_none(url: str) -> int:
+    """How many keys there are that belong to no experiment."""
+    client = redis.Redis.from_url(url, decode_responses=True, socket_timeout=5)
+    try:
+        everything = client.scan_iter(count=1000)
+        return sum(not key.startswith(keys.experiment("")) for key in everything)
+    finally:
+        client.close()
+
+
 def audit_deletion(url: str, store: Store, found: Findings) -> None:
     """Deletes all experiments: nothing of them may be left."""
     for uid in store.names().values():
@@ -188,7 +197,7 @@ def audit_checkpoints(
     for name, uid in experiments.items():
         checkpoints = Checkpoints(storage, name, uid)
         for key in client.scan_iter(match=f"{keys.experiment(uid)}:checkpoints:*", count=1000):
-            for text in client.lrange(key, 0, -1):  # type: ignore[union-attr]  # not awaitable
+            for text in client.lrange(key, 0, -1):
                 try:
                     checkpoints.verify(json.loads(json.loads(text)["text"]))
                 except CheckpointError as error:

@@ -1,7 +1,7 @@
 """Clocks that are off: a library that real processes load first and that moves what they read.
 
 Only wall clocks: time that is waited or measured goes as it does, as on a machine whose clock was
-set wrong. Where the library is not installed (it is built for one platform), there is no such fault.
+set wrong. Where the library is not installed (it is built for one platform), there is none of that.
 """
 
 import importlib.util

@@ -107,6 +107,7 @@ class Cluster:
         for name in ("server", "tmp", "hooks/armed", "hooks/fired"):
             (folder / name).mkdir(parents=True)
         shutil.copy(PROGRAM, folder / "program.py")
+        self.owners: dict[int, str] = {}
         self.server = self._server()
         self.server.tend()
         self.proxies = {"beta": Proxy(self.port), "coordinator-2": Proxy(self.port)}
@@ -127,7 +128,8 @@ class Cluster:
     # -- what there is ---------------------------------------------------------------------------
 
     def workers(self) -> list[Worker]:
-        """The workers whose main process runs, as their launchers have them."""
+        """The workers whose main process runs, as their launchers have them; `owners` remembers
+        whose each process was."""
         found = []
         for launcher in self.launchers:
             for pid in _children(launcher.pid):
@@ -143,7 +145,9 @@ class Cluster:
                 keeper = pid
             elif os.path.exists(f"/proc/{pid}"):
                 training = pid
-        return Worker(name, main, training, keeper)
+        worker = Worker(name, main, training, keeper)
+        self.owners.update(dict.fromkeys(worker.pids, name))
+        return worker
 
     @property
     def names(self) -> list[str]:
@@ -158,6 +162,14 @@ class Cluster:
             with contextlib.suppress(psutil.NoSuchProcess):
                 lines.append(f"{process.pid} {' '.join(process.cmdline())}"[:150])
         return lines
+
+    def weight(self) -> tuple[int, float]:
+        """How many processes there are, and their memory in MiB."""
+        memory, processes = 0, self._processes()
+        for process in processes:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                memory += process.memory_info().rss
+        return len(processes), memory / 2**20
 
     # -- boundaries ------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ Rules
   was broken, or on request: it has the logs, the journals, the ledger and the server's data.
 """
 
+import contextlib
 import json
 import random
 import shutil
@@ -20,12 +21,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import redis
+
 from asha_queue import Experiment
 from asha_queue.errors import StoreError
 from asha_queue.store.journal import dump
 from tests.chaos import audit
 from tests.chaos.cluster import Cluster
-from tests.chaos.faults import KINDS, Hit, Scene, Steps, small_disk
+from tests.chaos.faults import Hit, Scene, Steps, done, small_disk
 from tests.chaos.ledger_program import fields as program_fields
 from tests.chaos.plan import Planned
 from tests.chaos.recovery import Idle, Journals
@@ -57,6 +60,16 @@ class Load:
     experiments: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What must not grow: processes, their memory in MiB, keys that belong to no experiment."""
+
+    at: float
+    processes: int
+    memory: float
+    keys: int
+
+
 @dataclass
 class Outcome:
     """What a run has shown."""
@@ -68,6 +81,7 @@ class Outcome:
     idle: Idle
     found: audit.Findings
     folder: Path
+    samples: list[Sample]
     journals: dict[str, list[audit.Line]] = field(default_factory=dict)
     ledger: list[audit.Line] = field(default_factory=list)
 
@@ -100,6 +114,7 @@ class Driver:
         self._scene = Scene(self._cluster, self._witness, hole=hole, disk=has_disk)
         self._look_at = 0.0
         self._submitted = 0
+        self._samples: list[Sample] = []
 
     def __enter__(self) -> Self:
         return self
@@ -130,7 +145,7 @@ class Driver:
         while (passed := time.monotonic() - begun) < self._seconds or self._at_work or waiting:
             while waiting and waiting[0].at <= passed:
                 planned = waiting.pop(0)
-                steps = KINDS[planned.kind](self._scene, random.Random(planned.seed))
+                steps = done(planned.kind, self._scene, random.Random(planned.seed))
                 self._at_work.append((0.0, steps))
             self._round(supply=True)
             if time.monotonic() >= tell_at:
@@ -147,7 +162,7 @@ class Driver:
         self._cluster.wait_for_server()
         deadline = time.monotonic() + START
         names = set(self._cluster.names)
-        while not names <= {worker.name for worker in self._workers()}:
+        while not names <= set(self._workers()):
             self._round(supply=False)
             if time.monotonic() > deadline:
                 self._keep = True
@@ -160,7 +175,7 @@ class Driver:
 
     def _workers(self) -> list[str]:
         try:
-            return self._witness.store.workers()
+            return [worker.name for worker in self._witness.store.workers()]
         except StoreError:
             return []
 
@@ -170,6 +185,7 @@ class Driver:
         if now >= self._look_at:
             self._look_at = now + LOOK_EVERY
             self._witness.poll()
+            self._cluster.workers()  # remembers whose processes they are
             if supply:
                 self._supply()
         self._go_on()
@@ -219,6 +235,10 @@ class Driver:
         self._cluster.end()
 
     def _tell(self, passed: float) -> None:
+        with contextlib.suppress(redis.RedisError):
+            processes, memory = self._cluster.weight()
+            keys = audit.keys_of_none(self._cluster.url)
+            self._samples.append(Sample(passed, processes, memory, keys))
         ends = [e for entries in self._witness.journals.values() for e in entries]
         completed = sum(entry["type"] == "completed" for entry in ends)
         self._say(
@@ -264,6 +284,7 @@ class Driver:
             idle=facts.idle(self._cluster.names),
             found=found,
             folder=self.folder,
+            samples=self._samples,
             journals=journals,
             ledger=ledger,
         )

@@ -53,12 +53,12 @@ class Hit:
     at: float
     #: When it was over, if it lasted: recovery counts from then.
     over: float | None = None
-    #: Segments whose next attempt must start.
-    attempts: list[Attempt] = field(default_factory=list)
-    #: Segments that must start, as nobody holds them.
-    queued: list[Attempt] = field(default_factory=list)
+    #: Workers that lost what they trained: it must be started again, or they something else.
+    struck: list[str] = field(default_factory=list)
     #: Workers that must start or complete something.
     workers: list[str] = field(default_factory=list)
+    #: Segments that must start.
+    queued: list[Attempt] = field(default_factory=list)
     #: Experiments that need a decision.
     led: list[str] = field(default_factory=list)
     note: str = ""
@@ -76,16 +76,16 @@ class Scene:
     disk: bool = False
     hits: list[Hit] = field(default_factory=list)
 
-    def hit(self, kind: str, *workers: str, **facts: Any) -> Hit:
-        """Records a fault done now; what these workers train must be started again."""
+    def hit(self, kind: str, **facts: Any) -> Hit:
+        """Records a fault done now."""
         hit = Hit(kind, time.time(), **facts)
-        for worker in workers:
-            if held := self.witness.running.get(worker):
-                hit.attempts.append(held)
-            else:
-                hit.workers.append(worker)
         self.hits.append(hit)
         return hit
+
+    @property
+    def alive(self) -> list[str]:
+        """Names of the workers that run."""
+        return [worker.name for worker in self.cluster.workers()]
 
     def worker(self, rng: random.Random, busy: bool) -> Worker | None:
         """A worker with a keeper, and if `busy` one that trains."""
@@ -100,7 +100,7 @@ def training(scene: Scene, rng: random.Random) -> Steps:
     """SIGKILL of a training process."""
     worker = yield from _wait_for(lambda: scene.worker(rng, busy=True))
     if worker and _kill(worker.training):
-        scene.hit("training", worker.name)
+        scene.hit("training", struck=[worker.name])
 
 
 def worker(scene: Scene, rng: random.Random) -> Steps:
@@ -108,7 +108,7 @@ def worker(scene: Scene, rng: random.Random) -> Steps:
     worker = yield from _wait_for(lambda: scene.worker(rng, busy=False))
     if worker is None or not _kill(worker.main):
         return
-    scene.hit("worker", worker.name)
+    scene.hit("worker", struck=[worker.name])
     if rng.random() < 0.5:
         return
     name, before = worker.name, worker.main
@@ -120,14 +120,14 @@ def worker(scene: Scene, rng: random.Random) -> Steps:
     born = yield from _wait_for(newborn)
     yield rng.uniform(0.0, 0.05)
     if born and _kill(born.main):
-        scene.hit("worker", name, note="newborn")
+        scene.hit("worker", struck=[name], note="newborn")
 
 
 def keeper(scene: Scene, rng: random.Random) -> Steps:
     """SIGKILL of a keeper: the worker goes on."""
     worker = yield from _wait_for(lambda: scene.worker(rng, busy=False))
     if worker and _kill(worker.keeper):
-        scene.hits.append(Hit("keeper", time.time(), workers=[worker.name]))
+        scene.hit("keeper", workers=[worker.name])
 
 
 def launcher(scene: Scene, rng: random.Random) -> Steps:
@@ -135,7 +135,7 @@ def launcher(scene: Scene, rng: random.Random) -> Steps:
     member = rng.choice(scene.cluster.launchers)
     yield from _wait_for(lambda: member.pid)
     if _kill(member.pid):
-        scene.hit("launcher", *_of(scene, member))
+        scene.hit("launcher", struck=_of(scene, member))
 
 
 def node(scene: Scene, rng: random.Random) -> Steps:
@@ -147,7 +147,7 @@ def node(scene: Scene, rng: random.Random) -> Steps:
     try:
         for pid in [member.pid, *pids]:
             _kill(pid)
-        scene.hit("node", *held)
+        scene.hit("node", struck=held)
         yield PAST_LEASE + 5.0
     finally:
         member.wanted = True
@@ -161,16 +161,16 @@ def coordinator(scene: Scene, rng: random.Random) -> Steps:
     if pids:
         pid = rng.choice(leading if leading and rng.random() < 0.8 else pids)
         if _kill(pid):
-            scene.hits.append(Hit("coordinator", time.time(), led=leads.get(pid, [])))
+            scene.hit("coordinator", led=leads.get(pid, []))
     yield 0.0
 
 
 def server(scene: Scene, rng: random.Random) -> Steps:
     """SIGKILL of the server, which is started again."""
+    workers = scene.alive
     if not _kill(scene.cluster.server.pid):
         return
-    hit = Hit("server", time.time(), workers=scene.cluster.names)
-    scene.hits.append(hit)
+    hit = scene.hit("server", workers=workers)
     yield from _wait_for(lambda: scene.cluster.server.pid)
     yield from _wait_for(lambda: answers(scene.cluster.url))
     hit.over = time.time()
@@ -180,8 +180,8 @@ def connections(scene: Scene, rng: random.Random) -> Steps:
     """CLIENT KILL of every connection of the server."""
     with _client(scene) as client:
         for kind in ("normal", "pubsub"):
-            client.execute_command("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
-        scene.hits.append(Hit("connections", time.time(), workers=scene.cluster.names))
+            client.client_kill_filter(_type=kind, skipme=True)
+        scene.hit("connections", workers=scene.alive)
     yield 0.0
 
 
@@ -189,11 +189,10 @@ def hole(scene: Scene, rng: random.Random) -> Steps:
     """The network of a node or of a coordinator is a black hole for a while."""
     name = rng.choice(list(scene.cluster.proxies))
     proxy = scene.cluster.proxies[name]
-    affected = [worker for worker in scene.cluster.names if worker.endswith(f"@{name}")]
-    hit = Hit("hole", time.time(), workers=affected, note=name)
+    affected = [worker for worker in scene.alive if worker.endswith(f"@{name}")]
     proxy.stall()
+    hit = scene.hit("hole", workers=affected, note=name)
     try:
-        scene.hits.append(hit)
         yield scene.hole
     finally:
         proxy.go_on()
@@ -204,9 +203,8 @@ def freeze(scene: Scene, rng: random.Random) -> Steps:
     """A training process stands still for a while: its keeper holds the lease."""
     worker = yield from _wait_for(lambda: scene.worker(rng, busy=True))
     if worker and _signal(worker.training, signal.SIGSTOP):
-        hit = Hit("freeze", time.time(), workers=[worker.name])
+        hit = scene.hit("freeze", workers=[worker.name])
         try:
-            scene.hits.append(hit)
             yield HICCUP
         finally:
             _signal(worker.training, signal.SIGCONT)
@@ -220,7 +218,7 @@ def zombie(scene: Scene, rng: random.Random) -> Steps:
     if worker is None:
         return
     stopped = [pid for pid in worker.pids if _signal(pid, signal.SIGSTOP)]
-    scene.hit("zombie", worker.name)
+    scene.hit("zombie", struck=[worker.name])
     try:
         yield PAST_LEASE
         _signal(worker.training, signal.SIGCONT)
@@ -235,7 +233,7 @@ def deposed(scene: Scene, rng: random.Random) -> Steps:
     leads = yield from _wait_for(lambda: _leads(scene))
     pid = rng.choice(sorted(leads)) if leads else 0
     if pid and _signal(pid, signal.SIGSTOP):
-        scene.hits.append(Hit("deposed", time.time(), led=leads[pid] if leads else []))
+        scene.hit("deposed", led=leads[pid])
         try:
             yield LEADER_LEASE + 3.0
         finally:
@@ -245,28 +243,24 @@ def deposed(scene: Scene, rng: random.Random) -> Steps:
 def delete(scene: Scene, rng: random.Random) -> Steps:
     """Half of the messages in the queue are deleted, one at least."""
 
-    def messages() -> list[tuple[str, bytes]]:
+    def messages() -> list[tuple[str, Any]]:
         with _client(scene) as client:
-            return [
-                (name, message)
-                for name in lists(QUEUE)
-                for message in _all(client.lrange(name, 0, -1))
-            ]
+            return [(name, text) for name in lists(QUEUE) for text in client.lrange(name, 0, -1)]
         return []
 
     found = yield from _wait_for(messages)
     chosen = rng.sample(found, (len(found) + 1) // 2) if found else []
     with _client(scene) as client:
-        gone = [m for name, m in chosen if client.lrem(name, 1, m)]  # type: ignore[arg-type]
+        gone = [m for name, m in chosen if client.lrem(name, 1, m)]
         if gone:
             segments = [_named_by(message) for message in gone]
-            scene.hits.append(Hit("delete", time.time(), queued=segments))
+            scene.hit("delete", queued=segments)
 
 
 def double(scene: Scene, rng: random.Random) -> Steps:
     """For a while each segment's message is delivered two to five times."""
     publisher = Publisher(scene.cluster.url)
-    scene.hits.append(Hit("double", time.time()))
+    hit = scene.hit("double")
     until = time.monotonic() + DOUBLED
     sent = 0
     while time.monotonic() < until:
@@ -278,7 +272,7 @@ def double(scene: Scene, rng: random.Random) -> Steps:
                 copies = rng.randint(1, 4)
                 publisher.publish(attempt.uid, [segment] * copies)
                 sent += copies
-        scene.hits[-1].note = f"{sent} copies"
+        hit.note = f"{sent} copies"
         yield 0.0
 
 
@@ -290,8 +284,7 @@ def boundary(scene: Scene, rng: random.Random) -> Steps:
 def at_boundary(scene: Scene, rng: random.Random, name: str) -> Steps:
     """Whatever process comes to this boundary first dies there."""
     cluster = scene.cluster
-    known, before = len(cluster.fired(name)), cluster.workers()
-    leads = _leads(scene)
+    known, leads = len(cluster.fired(name)), _leads(scene)
     cluster.arm(name)
     try:
         if name.startswith("release"):  # which only happens when a training process has died
@@ -301,9 +294,8 @@ def at_boundary(scene: Scene, rng: random.Random, name: str) -> Steps:
         cluster.disarm(name)
     if fired:
         at, pid = fired[0]
-        victims = [worker.name for worker in before if pid in worker.pids]
-        hit = scene.hit("boundary", *victims, led=leads.get(pid, []), note=name)
-        hit.at = at
+        struck = [cluster.owners[pid]] if pid in cluster.owners else []
+        scene.hit("boundary", struck=struck, led=leads.get(pid, []), note=name).at = at
 
 
 def clock(scene: Scene, rng: random.Random) -> Steps:
@@ -314,22 +306,26 @@ def clock(scene: Scene, rng: random.Random) -> Steps:
     yield from _wait_for(lambda: member.pid)
     if _kill(member.pid):
         workers = _of(scene, member) if member in scene.cluster.launchers else []
-        scene.hit("clock", *workers, note=f"{member.name} {hours:+d} h")
+        scene.hit("clock", struck=workers, note=f"{member.name} {hours:+d} h")
 
 
 def disk(scene: Scene, rng: random.Random) -> Steps:
     """The storage is full for a while."""
     ballast = scene.cluster.storage / "ballast"
-    hit = Hit("disk", time.time(), workers=scene.cluster.names)
+    hit = scene.hit("disk", workers=scene.alive)
     try:
         with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
             while True:
                 file.write(bytes(1 << 16))
-        scene.hits.append(hit)
         yield FULL
     finally:
         ballast.unlink()
         hit.over = time.time()
+
+
+def done(kind: str, scene: Scene, rng: random.Random) -> Steps:
+    """A fault of this kind, a boundary by its name included."""
+    return at_boundary(scene, rng, kind) if kind in BOUNDARIES else KINDS[kind](scene, rng)
 
 
 Kind = Callable[[Scene, random.Random], Steps]
@@ -342,7 +338,7 @@ KINDS: dict[str, Kind] = {
 }
 #: Kinds that a mixed run leaves out: a full disk still fails trials.
 NOT_YET = frozenset({"disk"})
-#: Seconds that the long ones take, of which only one is done at a time.
+#: Seconds that the long ones take: one is done at a time, and the first one in short runs, too.
 LONG = {"zombie": PAST_LEASE + ZOMBIE, "node": PAST_LEASE + 5.0}
 #: Where `boundary` kills: a script of the store, a message's publication, a checkpoint's writing
 #: (`save:after`: complete, and not renamed yet).
@@ -402,10 +398,6 @@ def _client(scene: Scene) -> Iterator[redis.Redis]:
         pass
     finally:
         client.close()
-
-
-def _all(answer: Any) -> list[bytes]:
-    return list(answer)
 
 
 def _named_by(message: bytes) -> Attempt:

@@ -23,7 +23,7 @@ def mixed(seed: int, seconds: float, kinds: Sequence[str]) -> list[Planned]:
     """A deck of all kinds, dealt again and again. Of those that take long one comes at a time, the
     first at once, and none that would not be over in time."""
     rng = random.Random(seed)
-    long = [kind for kind in kinds if kind in LONG]
+    long = [kind for kind in LONG if kind in kinds]
     short = [kind for kind in kinds if kind not in LONG]
     planned: list[Planned] = []
     at, deck = 0.0, list[str]()
@@ -31,16 +31,16 @@ def mixed(seed: int, seconds: float, kinds: Sequence[str]) -> list[Planned]:
         if not deck:
             deck = rng.sample(short, len(short))
         planned.append(Planned(at, deck.pop(), rng.randrange(2**32)))
-    at = 0.0
-    order = rng.sample(long, len(long))
-    while order and at + LONG[order[-1]] < seconds:
-        planned.append(Planned(at, order[-1], rng.randrange(2**32)))
-        at += LONG[order[-1]] + rng.uniform(*GAP)
-        order.insert(0, order.pop())
+    at, turn = 0.0, 0
+    while long and at + LONG[kind := long[turn % len(long)]] < seconds:
+        planned.append(Planned(at, kind, rng.randrange(2**32)))
+        at, turn = at + LONG[kind] + rng.uniform(*GAP), turn + 1
     return sorted(planned, key=lambda fault: fault.at)
 
 
-def repeated(seed: int, times: int, kinds: Sequence[str], gap: tuple[float, float]) -> list[Planned]:
+def repeated(
+    seed: int, times: int, kinds: Sequence[str], gap: tuple[float, float]
+) -> list[Planned]:
     """These kinds in turn, so many faults in all, with so many seconds between them."""
     rng = random.Random(seed)
     planned, at = [], 0.0

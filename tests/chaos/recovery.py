@@ -5,6 +5,7 @@ Times in journals are the server's, those of faults the driver's: one machine, o
 """
 
 import bisect
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -31,6 +32,8 @@ class Journals:
         #: When segments waited for a worker: +1 scheduled, -1 started (or ended without).
         self._queue: list[tuple[float, int]] = []
         self._busy: dict[str, list[tuple[float, float]]] = {}
+        #: What each worker started, and when.
+        self._held: dict[str, list[tuple[float, Attempt]]] = {}
         for uid, entries in journals.items():
             for entry in entries:
                 self._take(uid, entry)
@@ -38,6 +41,8 @@ class Journals:
             signs.sort()
         for spans in self._busy.values():
             spans.sort()
+        for held in self._held.values():
+            held.sort()
         self._queue.sort()
 
     def _take(self, uid: str, entry: Entry) -> None:
@@ -55,6 +60,7 @@ class Journals:
             self._starts[attempt] = at
             self._queue.append((at, -1))
             self._signs.setdefault(entry["worker"], []).append(at)
+            self._held.setdefault(entry["worker"], []).append((at, attempt))
             return
         self._ends[attempt] = at
         if attempt not in self._starts:
@@ -69,7 +75,7 @@ class Journals:
         have had nothing to do any more)."""
         since = hit.at if hit.over is None else hit.over
         times: list[float | None] = []
-        times += [self._again(attempt, since, 1) for attempt in hit.attempts]
+        times += [self._restored(worker, hit.at, since) for worker in hit.struck]
         times += [self._again(attempt, since, 0) for attempt in hit.queued]
         times += [_next(self._signs.get(worker, []), since) for worker in hit.workers]
         times += [_next(self._decisions.get(uid, []), since) for uid in hit.led]
@@ -77,6 +83,15 @@ class Journals:
         if not times or len(known) < len(times):
             return None
         return max(0.0, max(known) - since)
+
+    def _restored(self, worker: str, at: float, since: float) -> float | None:
+        """When what a worker trained at a time was started again, or, if it trained nothing then,
+        when it started something."""
+        held = self._held.get(worker, [])
+        index = bisect.bisect_right(held, (at, Attempt("~", 0, 0, 0))) - 1
+        if index >= 0 and self._ends.get(held[index][1], math.inf) > at:
+            return self._again(held[index][1], since, 1)
+        return _next(self._signs.get(worker, []), since)
 
     def _again(self, attempt: Attempt, since: float, later: int) -> float | None:
         """When this segment was started by an attempt `later` than that, or had its result."""

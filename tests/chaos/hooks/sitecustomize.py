@@ -42,7 +42,7 @@ def note(folder: str, **facts: Any) -> None:
         calls.write(line)
 
 
-def install(folder: str) -> None:
+def install(hooks: str) -> None:
     """Wraps the store's scripts, the publisher and the writing of checkpoints."""
     from asha_queue.checkpoints import manifest
     from asha_queue.store.connection import Connection
@@ -50,26 +50,26 @@ def install(folder: str) -> None:
     original, leaders = Connection.run, dict[str, str]()
 
     def run(self: Connection, name: str, keys: Sequence[str], *args: str | int) -> Any:
-        reach(folder, f"{name}:before")
+        reach(hooks, f"{name}:before")
         begun = time.monotonic()
         answer = original(self, name, keys, *args)
-        reach(folder, f"{name}:after")
+        reach(hooks, f"{name}:after")
         uid = keys[0].rpartition(":")[2]
         if name in DECISIONS or (name in FENCED and answer == "stale"):
-            note(folder, script=name, uid=uid, answer=answer, begun=begun, at=time.monotonic())
+            note(hooks, script=name, uid=uid, answer=answer, begun=begun, at=time.monotonic())
         elif name == "lead" and leaders.get(uid) != answer[1]:
             leaders[uid] = answer[1]
-            note(folder, script=name, uid=uid, answer=answer[1], begun=begun, at=time.monotonic())
+            note(hooks, script=name, uid=uid, answer=answer[1], begun=begun, at=time.monotonic())
         return answer
 
     Connection.run = run  # type: ignore[method-assign]
 
     written = manifest.write
 
-    def write(path: Path, facts: dict[str, Any]) -> tuple[str, int]:
-        reach(folder, "save:before")
-        record = written(path, facts)
-        reach(folder, "save:after")  # the manifest is there, under a name that does not count yet
+    def write(folder: Path, facts: dict[str, Any]) -> tuple[str, int]:
+        reach(hooks, "save:before")
+        record = written(folder, facts)
+        reach(hooks, "save:after")  # the manifest is there, under a name that does not count yet
         return record
 
     manifest.write = write
@@ -81,9 +81,9 @@ def install(folder: str) -> None:
     published = Publisher.publish
 
     def publish(self: Publisher, *args: Any, **kwargs: Any) -> None:
-        reach(folder, "publish:before")
+        reach(hooks, "publish:before")
         published(self, *args, **kwargs)
-        reach(folder, "publish:after")
+        reach(hooks, "publish:after")
 
     Publisher.publish = publish  # type: ignore[method-assign]
 
