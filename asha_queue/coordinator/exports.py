@@ -6,15 +6,18 @@ Rules
   file and renames it over the old one, so that a deposed leader goes on writing into a file nobody
   reads.
 * Deciding comes first: a journal is followed in pieces, between which decisions are taken, and what
-  takes long to write is written seldom.
+  takes long to write is written seldom. Files that cannot be written, as on a full disk, are left
+  alone for a while and then written anew.
 """
 
+import contextlib
 import csv
 import io
 import json
+import logging
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -30,8 +33,12 @@ from asha_queue.views import best_view
 JOURNAL_FILE = "journal.jsonl"
 #: Entries that are followed in one piece.
 PIECE = 1000
+#: Seconds until files are written anew that could not be written.
+AGAIN = 10.0
 #: The files are written so many times more seldom than it takes to write them.
 RARELY = 20
+
+log = logging.getLogger("coordinator")
 
 
 class Exports:
@@ -47,6 +54,8 @@ class Exports:
         self._next_write = 0.0
         self._seen = "0-0"
         self._grown = False
+        #: When to try again, if the files cannot be written.
+        self._again_at: float | None = None
         self._begin()
 
     def follow(self, term: int | None) -> bool:
@@ -59,6 +68,8 @@ class Exports:
             self.close()
             if term is not None:
                 self._begin()
+        if self._again_at and time.monotonic() >= self._again_at:
+            self._begin()
         read = self._store.read(self._uid, self._seen, PIECE)
         if read.gone:
             self._begin()
@@ -66,20 +77,22 @@ class Exports:
         for entry in read.entries:
             self.result.apply(entry)
             self._seen = entry["id"]
-        if term is not None:
-            self._write_journal(read.entries)
-            self._grown = self._grown or bool(read.entries)
+        self._grown = self._grown or bool(read.entries)
+        if self._writes:
+            with self._forgiven():
+                self._write_journal(read.entries)
         return bool(read.entries)
 
     def write(self) -> None:
         """Writes the files that show the result as it is now, if it is another."""
-        if not self._grown or self._term is None:
+        if not self._grown or not self._writes:
             return
         began = time.monotonic()
-        _replace(self._folder / "trials.csv", trials_csv(self.result))
-        best = json.dumps(best_view(self.result.best), indent=2, ensure_ascii=False)
-        _replace(self._folder / "best.json", best + "\n")
-        self._grown = False
+        with self._forgiven():
+            _replace(self._folder / "trials.csv", trials_csv(self.result))
+            best = json.dumps(best_view(self.result.best), indent=2, ensure_ascii=False)
+            _replace(self._folder / "best.json", best + "\n")
+            self._grown = False
         now = time.monotonic()
         self._next_write = now + max(TICK, (now - began) * RARELY)
 
@@ -100,6 +113,26 @@ class Exports:
         self._seen = "0-0"
         self._grown = False
         self._complete = False
+        self._again_at = None
+
+    @property
+    def _writes(self) -> bool:
+        return self._term is not None and self._again_at is None
+
+    @contextlib.contextmanager
+    def _forgiven(self) -> Iterator[None]:
+        """Leaves the files alone for a while when they cannot be written."""
+        try:
+            yield
+        except OSError as error:
+            log.warning(
+                "%s: its files cannot be written (%s: %s); tried again in %.0f s",
+                *(self._specification.name, error.filename or self._folder, error.strerror, AGAIN),
+            )
+            with contextlib.suppress(OSError):  # what it has in its buffer cannot be written either
+                self.close()
+            self._journal = None
+            self._again_at = time.monotonic() + AGAIN
 
     def _write_journal(self, entries: Sequence[Mapping[str, Any]]) -> None:
         """Appends to the journal file; a new one replaces the one before it once complete."""
@@ -130,6 +163,17 @@ class Exports:
         first, last = ends
         if first.get("uid") != self._uid or self._store.read(self._uid, last["id"], 1).gone:
             path.rename(path.with_name(f"journal-until-{last['id']}.jsonl"))
+
+
+def falls_short(folder: Path, last: str) -> bool:
+    """Whether the journal of an ended experiment was not exported to its `last` entry, as its
+    leader died just then. One that is not there at all was removed: it is none."""
+    ends = journal.ends(folder / JOURNAL_FILE)
+    return ends is not None and _place(ends[1]["id"]) < _place(last)
+
+
+def _place(stream_id: str) -> list[int]:
+    return [int(part) for part in stream_id.split("-")]
 
 
 def trials_csv(result: Result) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from asha_queue.coordinator.drive import Drive
+from asha_queue.coordinator.exports import falls_short
 from asha_queue.coordinator.loop import ENDED
 from asha_queue.coordinator.loss import told
 from asha_queue.coordinator.repair import Publisher
@@ -37,6 +38,8 @@ class Service:
         self._drives: dict[str, Drive] = {}
         self._aside: dict[str, float] = {}
         self._said: dict[str, str] = {}
+        #: Ended experiments whose files are complete, and their last entry.
+        self._whole: dict[str, str] = {}
         self._next_look = 0.0
         self.who = f"{socket.gethostname()}:{os.getpid()}"
 
@@ -66,15 +69,20 @@ class Service:
         self._store.absent(self.who)
 
     def _look(self) -> None:
-        """Takes up experiments that are open, and says that this coordinator lives."""
+        """Takes up experiments that are open, or whose files lack their end, and says that this
+        coordinator lives."""
         self._store.attend(self.who, {"format": FORMAT, "experiments": len(self._drives)})
         for name, uid in self._store.names().items():
             if uid in self._drives or self._aside.get(uid, 0.0) > time.monotonic():
                 continue
             try:
                 description = self._store.describe(uid)
-                if description.state not in ENDED:
-                    folder = self._folder(description)
+                if self._whole.get(uid) == description.last:
+                    continue
+                folder = self._folder(description)
+                if description.state in ENDED and not falls_short(folder, description.last):
+                    self._whole[uid] = description.last
+                else:
                     self._drives[uid] = Drive(self._store, self._publisher, uid, folder)
                     log.info("%s: taken up, its files go to %s", name, folder)
             except UnknownExperiment:

@@ -1,6 +1,7 @@
 """The files of a run: whole whoever leads, whatever the store has lost, and never in the way."""
 
 import json
+import os
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -122,6 +123,34 @@ def test_a_deposed_leader_writes_into_a_file_that_nobody_reads(
         follow(frozen, 1)
         follow(present, 2)
         assert exported(tmp_path) == journalled(store, uid)
+
+
+def test_a_folder_that_cannot_be_written_delays_nothing_and_is_filled_later(
+    store: Store,
+    uid: str,
+    tmp_path: Path,
+    make: Make,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    train(store, uid, 0, 0.1)
+    files = make()
+    blocked = tmp_path / f"journal.jsonl.{os.getpid()}"
+    blocked.mkdir()  # in the place of the file that is written first
+    follow(files, 1)
+    files.write()
+    assert [trial.state for trial in files.result.trials] == ["waiting"]
+    assert "files cannot be written" in caplog.text
+    assert str(blocked) in caplog.text
+    blocked.rmdir()
+    train(store, uid, 1, 0.2)
+    follow(files, 1)
+    assert list(tmp_path.iterdir()) == []  # not yet
+    monkeypatch.setattr(files, "_again_at", 0.001)
+    follow(files, 1)
+    files.write()
+    assert exported(tmp_path) == journalled(store, uid)
+    assert "0.2" in (tmp_path / "trials.csv").read_text()
 
 
 def test_a_store_that_was_rolled_back_is_exported_as_it_is_now(

@@ -49,12 +49,12 @@ def install(hooks: str) -> None:
 
     original, leaders = Connection.run, dict[str, str]()
 
-    def run(self: Connection, name: str, keys: Sequence[str], *args: str | int) -> Any:
+    def run(self: Connection, name: str, where: Sequence[str], *args: str | int) -> Any:
         reach(hooks, f"{name}:before")
         begun = time.monotonic()
-        answer = original(self, name, keys, *args)
+        answer = original(self, name, where, *args)
         reach(hooks, f"{name}:after")
-        uid = keys[0].rpartition(":")[2]
+        uid = where[0].rpartition(":")[2]
         if name in DECISIONS or (name in FENCED and answer == "stale"):
             note(hooks, script=name, uid=uid, answer=answer, begun=begun, at=time.monotonic())
         elif name == "lead" and leaders.get(uid) != answer[1]:

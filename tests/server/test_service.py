@@ -1,0 +1,81 @@
+"""The coordinator service: it takes up what is open, and what lacks its end."""
+
+import json
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from asha_queue.coordinator.drive import Drive
+from asha_queue.coordinator.service import Service
+from asha_queue.search.space import uniform
+from asha_queue.specification import Specification
+from asha_queue.store import connect
+from asha_queue.store.contract import QueuedSegment, Store
+from asha_queue.store.journal import load
+from asha_queue.views import journal
+from tests.conftest import wait_until
+
+
+class NoQueue:
+    """Takes no message: nothing is trained here."""
+
+    def publish(self, uid: str, segments: Sequence[QueuedSegment], queue: str) -> None:
+        raise AssertionError("nothing was to be published")
+
+
+@pytest.fixture
+def store(broker: str) -> Iterator[Store]:
+    store = connect(broker)
+    yield store
+    store.close()
+
+
+def cancelled_behind_its_leader(store: Store, folder: Path) -> str:
+    """An experiment that was exported until just before its end, when its leader died."""
+    specification = Specification(
+        name="sums",
+        train="sums.py:train",
+        space={"x": uniform(0.0, 1.0)},
+        metric="loss",
+        mode="min",
+        max_t=9,
+        seed=1,
+    )
+    uid = store.submit(uuid.uuid4().hex, "sums", specification.to_json())
+    leader = Drive(store, NoQueue(), uid, folder)
+    for _ in range(2):  # the journal is read, and then seen to be whole
+        leader.turn()
+    assert leader.coordinator.leadership.leading
+    store.cancel(uid, "request", "me", "")
+    leader.close()  # with its lease, so that the test need not wait until that has run out
+    return uid
+
+
+def test_files_that_lack_their_end_are_completed_by_the_next_coordinator(
+    store: Store, tmp_path: Path
+) -> None:
+    uid = cancelled_behind_its_leader(store, tmp_path / "sums")
+    exported = tmp_path / "sums" / "journal.jsonl"
+    assert len(exported.read_text().splitlines()) == 1
+
+    service = Service(store, NoQueue(), lambda description: tmp_path / description.name)
+    deadline = time.monotonic() + 20
+    while len(exported.read_text().splitlines()) == 1 and time.monotonic() < deadline:
+        service.step()
+    assert [load(line) for line in exported.read_text().splitlines()] == [*journal(store, uid)]
+    assert json.loads((tmp_path / "sums" / "best.json").read_text()) is None
+    service.close()
+
+
+def test_files_that_were_removed_are_not_written_again(store: Store, tmp_path: Path) -> None:
+    cancelled_behind_its_leader(store, tmp_path / "sums")
+    (tmp_path / "sums" / "journal.jsonl").unlink()
+    service = Service(store, NoQueue(), lambda description: tmp_path / description.name)
+    for _ in range(3):
+        service.step()
+    assert not (tmp_path / "sums" / "journal.jsonl").exists()
+    wait_until(lambda: store.attendants(), "the coordinator was there")
+    service.close()
