@@ -212,7 +212,8 @@ class Store(Protocol):
 
     def release(self, uid: str, trial: int, claim: str | int, reason: str, counts: bool) -> Written:
         """Gives up a claim, named by its claim id or token, whose process is gone: journals `lost`
-        and the next attempt. `counts`: the process was seen to die unasked."""
+        and the next attempt. `counts`: the process was seen to die unasked. A claim that never
+        arrived is "stale"; what it was for is due again, as its message died with the process."""
 
     def release_worker(self, worker: str, reason: str) -> list[tuple[str, int]]:
         """Releases, as unasked deaths, all claims of a worker known to be dead: (uid, trial). What

@@ -648,6 +648,25 @@ def test_what_a_dead_worker_may_have_taken_and_never_claimed_is_due_again(store:
     assert [segment.trial for segment in store.running(UID)] == [2]
 
 
+def test_what_a_process_died_about_to_claim_is_due_again(side: Side, store: Store) -> None:
+    schedule(store, new(0), new(1), new(2))
+    store.published(UID, [(0, 0, 1), (1, 0, 1), (2, 0, 1)])
+    run(store, 1)
+    for _ in range(2):
+        assert store.release(UID, 0, "never arrived", "its process died", counts=True) == "stale"
+        assert [segment.trial for segment in store.due(UID)] == [0]
+    side.advance(1.0)
+    store.release(UID, 0, "never arrived", "its process died", counts=True)
+    assert [segment.trial for segment in store.due(UID)] == [0]
+    assert "lost" not in types(store)
+    # a claim that ended well is named by habit: its next attempt has a message of its own
+    token = run(store, 2)
+    store.suspend(UID, 2, token, outcome(1))
+    store.published(UID, [(2, 0, 2)])
+    assert store.release(UID, 2, token, "its process ended", counts=False) == "stale"
+    assert [segment.trial for segment in store.due(UID)] == [0]
+
+
 def test_a_refused_segment_goes_to_another_node_soon(side: Side, store: Store) -> None:
     schedule(store, new(0))
     store.published(UID, [(0, 0, 1)])

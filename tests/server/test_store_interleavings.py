@@ -405,6 +405,10 @@ class Interleavings(RuleBasedStateMachine):
         name = hand.token if by_token else hand.claim
         self.ask(True, "release", UID, hand.trial, name, "its process died", counts)
 
+    @rule(trial=st.integers(0, 3))
+    def a_keeper_releases_what_was_never_claimed(self, trial: int) -> None:
+        self.ask(True, "release", UID, trial, "never arrived", "its process died", True)
+
     @rule(worker=st.sampled_from(["a", "b"]))
     def a_worker_is_found_dead(self, worker: str) -> None:
         self.call("release_worker", worker, "killed")

@@ -180,8 +180,11 @@ class Segments(Fleet):
         if r.state == "RUNNING" and str(claim) in (r.claim, str(r.token)):
             experiment.lose(self.clock(), r, reason, "death" if counts else "asked")
             return "ok"
-        ended = str(claim) in (r.ended_claim, str(r.ended_token))
-        return "ok" if ended and r.ended_how == "lost" else "stale"
+        if str(claim) in (r.ended_claim, str(r.ended_token)):
+            return "ok" if r.ended_how == "lost" else "stale"
+        if r.state == "QUEUED":
+            r.due = min(r.due, self.clock())
+        return "stale"
 
     def release_worker(self, worker: str, reason: str) -> list[tuple[str, int]]:
         released = []
