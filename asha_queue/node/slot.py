@@ -32,7 +32,7 @@ from asha_queue.training.processes import (
     sweep,
 )
 
-#: Seconds until a worker that died is started again: at first, and at most.
+#: Seconds until a worker that died is started again: at first, and at most if it never gets ready.
 AGAIN = 0.2
 AGAIN_MAX = 10.0
 #: Seconds of life after which a death counts as the first again.
@@ -133,7 +133,7 @@ class Slot:
         log.log(logging.WARNING if code else logging.INFO, "%s: %s", self.name, self._reason)
         hopeless = code > 0 and not self.ready and lived < SETTLED
         self.failures = self.failures + 1 if hopeless else 0
-        self._pause = AGAIN if lived > SETTLED else self._pause
+        self._pause = AGAIN if self.ready or lived > SETTLED else self._pause
         self._start_at = time.monotonic() + self._pause
         self._pause = min(2 * self._pause, AGAIN_MAX)
         self.clear(LEFT_BEHIND)

@@ -8,6 +8,9 @@ import sys
 
 import psutil
 
+from asha_queue.node.devices import devices
+from asha_queue.node.launcher import identity
+from asha_queue.node.slot import Slot
 from tests.conftest import wait_until
 from tests.processes.lab import Lab, kill
 from tests.processes.test_deaths import SOON, WAITING
@@ -135,3 +138,21 @@ def test_with_a_parent_that_dies_everything_dies_at_once(lab: Lab) -> None:
     parent.kill()
     parent.wait()
     wait_until(lambda: not lab.processes(), "nothing is left", SOON)
+
+
+def test_a_worker_that_is_killed_again_and_again_comes_back_as_soon_each_time(lab: Lab) -> None:
+    [device] = devices("none", 1)
+    slot = Slot(device, lab.broker, "often", identity(), lab.environment, {})
+
+    def started() -> bool:
+        slot.tend(lab.store)
+        return slot.process is not None
+
+    for _ in range(8):
+        slot.tend(lab.store)
+        wait_until(started, "it is started again", SOON)
+        assert slot.process
+        slot.hear(slot.process.pid, False, 60.0)  # the store has heard of it
+        slot.process.kill()
+        slot.process.wait()
+    assert slot.clear(0.0)
