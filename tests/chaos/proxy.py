@@ -52,8 +52,8 @@ class Proxy:
     def cut(self) -> None:
         """Closes every connection."""
         with self._lock:
-            for side in list(self._peers):
-                self._close(side)
+            while self._peers:
+                self._close(next(iter(self._peers)))
 
     def close(self) -> None:
         self._ended = True

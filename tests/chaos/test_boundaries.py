@@ -1,0 +1,100 @@
+"""A process killed at each boundary of the protocol: nothing is lost, nothing happens twice."""
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from asha_queue.checkpoints import Checkpoints
+from asha_queue.settings import LEASE
+from tests.chaos.cluster import HOOKS
+from tests.chaos.hooks.sitecustomize import FOLDER
+from tests.chaos.ledger_program import replayed
+from tests.conftest import wait_until
+from tests.processes.lab import Lab
+
+PROGRAM = Path(__file__).with_name("ledger_program.py").read_text()
+#: Boundaries that a worker's processes come to with one segment; those of `release` are the
+#: keeper's, and come when the training process was killed.
+WORKERS: list[Any] = [
+    f"{step}:{side}"
+    for step in ("claim", "start", "save", "checkpoint", "complete", "renew")
+    for side in ("before", "after")
+]
+WORKERS += [
+    "release:after",
+    # both are dead and neither could tell: this one waits for the lease to run out
+    pytest.param("release:before", marks=pytest.mark.slow),
+]
+
+
+class HookedLab(Lab):
+    """A lab whose processes die at the boundaries that are armed."""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return super().environment | {
+            "PYTHONPATH": str(HOOKS),
+            FOLDER: str(self.folder / "hooks"),
+            "LEDGER": str(self.ledger),
+        }
+
+    @property
+    def ledger(self) -> Path:
+        return self.folder / "ledger.jsonl"
+
+    def arm(self, boundary: str) -> None:
+        (self.folder / "hooks" / "armed" / boundary).touch()
+
+    def fired(self, boundary: str) -> bool:
+        return any((self.folder / "hooks" / "fired").glob(f"{boundary}.*"))
+
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.ledger.read_text().splitlines()]
+
+
+@pytest.fixture
+def lab(broker: str, tmp_path: Path) -> Iterator[HookedLab]:
+    for name in ("armed", "fired"):
+        (tmp_path / "hooks" / name).mkdir(parents=True)
+    with HookedLab(broker, tmp_path) as lab:
+        yield lab
+
+
+def submit(lab: HookedLab, seconds: float = 0.02, target: int = 3) -> str:
+    return lab.submit(PROGRAM, [{"x": 0.5, "seconds": seconds, "every": 2}], target=target)
+
+
+@pytest.mark.parametrize("boundary", WORKERS)
+def test_a_worker_killed_at_a_boundary_costs_no_result(lab: HookedLab, boundary: str) -> None:
+    lab.arm(boundary)
+    lab.worker()
+    # a lease is renewed after 2 s: that segment must last
+    slow = boundary.startswith(("renew", "release"))
+    uid = submit(lab, seconds=1.0 if slow else 0.02)
+    if boundary.startswith("release"):
+        wait_until(lambda: lab.entries(uid, "started"), "it is trained")
+        [training] = [
+            child
+            for process in lab.processes()
+            for child in process.children()
+            if os.getpgid(child.pid) == child.pid and child not in lab.keepers()
+        ]
+        training.send_signal(signal.SIGKILL)
+    wait_until(lambda: lab.fired(boundary), f"a process dies at {boundary}")
+
+    def completed_at_last() -> bool:
+        lab.store.reap(uid)  # as a coordinator does
+        lab.publish(uid)
+        return bool(lab.entries(uid, "completed"))
+
+    wait_until(completed_at_last, f"it is completed; {lab.log} says why not", LEASE + 10)
+    [completed] = lab.entries(uid, "completed")
+    assert completed["metrics"]["number"] == replayed(3, 0.5)
+    assert lab.entries(uid, "failed") == []
+    path = Checkpoints(lab.storage, f"test-{uid}", uid).verify(completed["checkpoint"])
+    assert json.loads((path / "saved.json").read_text())["step"] == 3
