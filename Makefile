@@ -6,6 +6,8 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 WORKERS ?= 2
 PROGRAM ?= workers/digits.py
+SEED ?= 7
+MINUTES ?= 5
 # BROKER=redis://HOST:PORT/DB: the broker of worker, coordinator, submit and flower
 BROKER ?=
 
@@ -16,10 +18,10 @@ TESTS := tests/test_*.py tests/pure tests/server tests/processes tests/chaos tes
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-all lint bench worker coordinator submit flower
+.PHONY: help run test test-all lint bench chaos chaos-figures worker coordinator submit flower
 
 help:  ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: .venv/.for-run  ## tune workers/digits.py on this machine, with WORKERS=2
 	$(BIN)/asha-queue run workers/digits.py --workers $(WORKERS)
@@ -37,6 +39,12 @@ lint: .venv/.for-test  ## check style, format and types
 
 bench: .venv/.for-test  ## measure what a decision costs
 	$(BIN)/python tests/benchmarks/decisions.py
+
+chaos: .venv/.for-test  ## do harm to a real cluster at random: SEED=7 MINUTES=5
+	$(BIN)/python -m tests.chaos --seed $(SEED) --minutes $(MINUTES)
+
+chaos-figures: .venv/.for-test  ## measure each fault by itself against its goal, in an hour or so
+	$(BIN)/python -m tests.chaos.figures
 
 worker: .venv/.for-run  ## start the workers of this machine for BROKER, one per GPU
 	$(WITH_BROKER) $(BIN)/asha-queue worker

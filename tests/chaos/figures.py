@@ -7,10 +7,13 @@ each of them is felt.
 
 import argparse
 import json
+import shutil
 import statistics
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from asha_queue.settings import LEASE
 from tests.chaos import clocks
@@ -18,6 +21,7 @@ from tests.chaos.driver import Driver, Load, Outcome
 from tests.chaos.faults import BOUNDARIES, NOT_YET
 from tests.chaos.plan import repeated
 from tests.chaos.recovery import Journals
+from tests.chaos.two_runs import kill_and_start
 
 #: Seeds of all figures.
 SEED = 7
@@ -46,6 +50,8 @@ class Row:
     judge: Judge
     load: Load = field(default_factory=Load)
     hole: float = 12.0
+    #: Does and judges it instead of the driver.
+    own: Callable[[int], Measured] | None = None
 
 
 def safe(outcome: Outcome) -> Measured:
@@ -116,6 +122,16 @@ def flat(outcome: Outcome) -> Measured:
     return _both(safe(outcome), Measured(text, not grown))
 
 
+def two_runs(times: int) -> Measured:
+    """One of two runs in a directory killed and started again at once."""
+    folder = Path(tempfile.mkdtemp(prefix="asha-chaos-"))
+    seen = kill_and_start(folder, times, SEED)
+    if not seen.found.violations:
+        shutil.rmtree(folder)
+    lost = len(seen.found.violations)
+    return Measured(f"{seen.servers} server at a time, {lost} entries lost", not lost)
+
+
 SOAK = Load(trials=2000, max_t=9, seconds=0.0, every=9, experiments=7)
 ROWS = [
     Row(
@@ -182,6 +198,15 @@ ROWS = [
         10,
         (2.0, 4.0),
         from_checkpoint,
+    ),
+    Row(
+        "two runs in a directory, one killed and started",
+        "one server at a time, 0 entries lost",
+        [],
+        10,
+        (0.0, 0.0),
+        safe,
+        own=two_runs,
     ),
     Row(
         "coordinator killed every 1-3 s",
@@ -270,6 +295,8 @@ ROWS = [
 
 def measure(row: Row, say: Callable[[str], None]) -> tuple[int, Measured]:
     """How often the fault was done, and what it came to."""
+    if row.own:
+        return row.times, row.own(row.times)
     plan = repeated(SEED, row.times, row.kinds, row.gap)
     seconds = plan[-1].at + 1.0
     with Driver(plan, seconds, row.load, say, hole=row.hole) as driver:
