@@ -1,4 +1,5 @@
-"""A process killed at each boundary of the protocol: nothing is lost, nothing happens twice."""
+"""A process killed at each boundary of the protocol, or back from the dead: nothing is lost, and
+nothing happens twice."""
 
 import json
 import os
@@ -7,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from asha_queue.checkpoints import Checkpoints
@@ -53,6 +55,16 @@ class HookedLab(Lab):
     def fired(self, boundary: str) -> bool:
         return any((self.folder / "hooks" / "fired").glob(f"{boundary}.*"))
 
+    def training(self) -> psutil.Process:
+        """The training process of the only worker."""
+        [found] = [
+            child
+            for process in self.processes()
+            for child in process.children()
+            if os.getpgid(child.pid) == child.pid and child not in self.keepers()
+        ]
+        return found
+
     def lines(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.ledger.read_text().splitlines()]
 
@@ -78,13 +90,7 @@ def test_a_worker_killed_at_a_boundary_costs_no_result(lab: HookedLab, boundary:
     uid = submit(lab, seconds=1.0 if slow else 0.02)
     if boundary.startswith("release"):
         wait_until(lambda: lab.entries(uid, "started"), "it is trained")
-        [training] = [
-            child
-            for process in lab.processes()
-            for child in process.children()
-            if os.getpgid(child.pid) == child.pid and child not in lab.keepers()
-        ]
-        training.send_signal(signal.SIGKILL)
+        lab.training().send_signal(signal.SIGKILL)
     wait_until(lambda: lab.fired(boundary), f"a process dies at {boundary}")
 
     def completed_at_last() -> bool:
@@ -98,3 +104,50 @@ def test_a_worker_killed_at_a_boundary_costs_no_result(lab: HookedLab, boundary:
     assert lab.entries(uid, "failed") == []
     path = Checkpoints(lab.storage, f"test-{uid}", uid).verify(completed["checkpoint"])
     assert json.loads((path / "saved.json").read_text())["step"] == 3
+
+
+def test_killed_between_the_last_save_and_the_end_no_step_is_trained_again(lab: HookedLab) -> None:
+    lab.arm("complete:before")
+    lab.worker()
+    uid = submit(lab)
+    [completed] = lab.wait_for(uid, "completed")
+    assert lab.fired("complete:before")
+    assert [line["step"] for line in lab.lines()] == [1, 2, 3]
+    assert (completed["seconds"], completed["reached"]) == (0, 3)
+    assert completed["metrics"] == completed["checkpoint"]["metrics"]
+
+
+def test_what_a_process_writes_that_was_frozen_past_its_lease_is_refused_and_counted(
+    lab: HookedLab,
+) -> None:
+    worker = lab.worker()
+    uid = submit(lab, seconds=0.5)
+    wait_until(lambda: lab.ledger.exists(), "a step is trained")
+    frozen = [lab.training(), *lab.keepers(), psutil.Process(worker.pid)]
+    for process in frozen:
+        process.suspend()
+    [running] = lab.store.running(uid)
+    # a test need not wait until the lease has run out
+    assert lab.store.release(uid, 0, running.token, "its lease ran out", counts=False) == "ok"
+    lab.worker("other@lab")
+    [completed] = lab.wait_for(uid, "completed")
+    assert lab.store.describe(uid).stale == 0
+    frozen[0].resume()  # before its keeper, which would end it
+    wait_until(lambda: lab.lines()[-1]["what"] == "refused", "its checkpoint is refused")
+    assert lab.store.describe(uid).stale == 1
+    for process in frozen:
+        process.resume()
+    assert lab.entries(uid, "completed") == [completed]
+    assert completed["worker"] == "other@lab"
+
+
+def test_a_message_that_is_delivered_five_times_is_trained_once(lab: HookedLab) -> None:
+    for name in ("one@lab", "two@lab"):
+        lab.worker(name)
+    configs = [{"x": number / 10, "seconds": 0.02, "every": 2} for number in range(6)]
+    uid = lab.submit(PROGRAM, configs, copies=5)
+    lab.wait_for(uid, "completed", len(configs))
+    wait_until(lambda: lab.log.read_text().count("succeeded in") == 5 * len(configs), "all ran")
+    steps = [(line["trial"], line["step"]) for line in lab.lines()]
+    assert sorted(steps) == [(trial, step) for trial in range(6) for step in (1, 2, 3)]
+    assert len(lab.entries(uid, "started")) == len(configs)
