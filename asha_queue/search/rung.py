@@ -86,9 +86,7 @@ class Rung:
 
     def add(self, trial: int, value: float) -> None:
         """Adds the result of a trial that has none here yet; NaN counts and ranks last."""
-        loss = self._sign * value
-        if math.isnan(loss):
-            loss = WORST
+        loss = self._loss(value)
         key = (loss, trial)
         self._losses[trial] = loss
         if loss != WORST:
@@ -163,10 +161,19 @@ class Rung:
         return {"results": results, "promoted": sorted(self._promoted)}
 
     def restore(self, results: Iterable[tuple[int, object]], promoted: Iterable[int]) -> None:
-        """Fills an empty rung with what `snapshot` returned."""
-        for trial, value in results:
-            self.add(trial, number(value))
-        self._promoted.update(promoted)
+        """Fills an empty rung with what `snapshot` returned; a sorted list is a heap."""
+        self._losses = {trial: self._loss(number(value)) for trial, value in results}
+        self._promoted = set(promoted)
+        ranked = sorted((loss, trial) for trial, loss in self._losses.items())
+        cut = len(ranked) // self._eta
+        self._inside = [_negated(key) for key in reversed(ranked[:cut])]
+        self._outside = ranked[cut:]
+        self._waiting = [key for key in ranked if key[0] != WORST and key[1] not in self._promoted]
+
+    def _loss(self, value: float) -> float:
+        """The smaller the better."""
+        loss = self._sign * value
+        return WORST if math.isnan(loss) else loss
 
     def _border(self) -> tuple[float, int]:
         """The worst candidate's key; there must be one."""
