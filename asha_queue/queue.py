@@ -43,7 +43,14 @@ def make_app(broker: str, queues: Sequence[str] = (QUEUE,)) -> Celery:
     if is_sentinel(broker):
         sentinels = Sentinels.of(broker)
         broker = sentinels.for_kombu()
-        transport = {"master_name": sentinels.master, "sentinel_kwargs": sentinels.asking()}
+        transport = {
+            "master_name": sentinels.master,
+            "sentinel_kwargs": sentinels.asking(),
+            # a frozen primary is left for its successor after one of these or, while nothing but
+            # messages is waited for, twice the other
+            "socket_timeout": 3,
+            "health_check_interval": 3,
+        }
     app = Celery("asha_queue", broker=broker, set_as_current=False)
     app.conf.update(
         # without these two CELERY_BROKER_URL would win over what was decided here
@@ -160,7 +167,7 @@ def _impatient(broker: str) -> Celery:
         "max_retries": 1,
         "interval_start": 0,
         # nothing is waited for here but answers
-        "socket_timeout": 5,
+        "socket_timeout": 3,
     }
     return app
 

@@ -20,8 +20,8 @@ Decorator = Callable[[Callable[..., None]], Callable[..., None]]
 broker_option: Decorator = click.option(
     "--broker",
     metavar="URL",
-    help="Broker and store, redis://HOST:PORT/DB; else ASHA_QUEUE_BROKER, CELERY_BROKER_URL, or "
-    "the embedded server of this directory.",
+    help="Broker and store, redis://HOST:PORT/DB or sentinel://HOST,HOST,HOST/DB?master=NAME; else "
+    "ASHA_QUEUE_BROKER, CELERY_BROKER_URL, or the embedded server of this directory.",
 )
 reason_option: Decorator = click.option(
     "--reason", metavar="TEXT", default="", help="Kept in the journal."

@@ -6,11 +6,16 @@ anew here: people are told where the journal is and how it is restored.
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from asha_queue.coordinator.exports import JOURNAL_FILE
+from asha_queue.coordinator.loop import ENDED
 from asha_queue.errors import JournalError, LostExperiment, NewerFormat
 from asha_queue.store.contract import Json, Store
 from asha_queue.store.journal import load
+
+#: Bytes at the end of a journal among which its last entry is.
+TAIL: Final = 1_000_000
 
 
 def told(error: LostExperiment, name: str, folder: Path) -> LostExperiment:
@@ -29,20 +34,30 @@ def remedy(path: Path) -> str:
     return f"Its journal is {path}: `asha-queue restore {path}` rebuilds it, and it goes on"
 
 
-def first_entry(path: Path) -> Json | None:
-    """The first entry of a journal.jsonl, if it is the beginning of one."""
-    try:
-        with path.open(encoding="utf-8", errors="replace") as file:
-            entry = load(file.readline())
-    except (OSError, JournalError, NewerFormat):
-        return None
-    return entry if entry["type"] == "submitted" and "uid" in entry else None
-
-
 def unknown_journals(store: Store, root: Path) -> Iterator[tuple[str, Path]]:
-    """Name and journal of each run below `root` that the store does not know."""
+    """Name and journal of each run below `root` that had not ended and that the store does not
+    know."""
     known = set(store.names().values())
     for path in sorted(root.glob(f"*/{JOURNAL_FILE}")):
-        entry = first_entry(path)
-        if entry and entry["uid"] not in known:
+        first, last = _ends(path)
+        if first.get("uid") not in {None, *known} and last.get("type") not in ENDED:
             yield path.parent.name, path
+
+
+def _ends(path: Path) -> tuple[Json, Json]:
+    """The first and the last entry of a journal.jsonl; empty where that cannot be read."""
+    try:
+        with path.open("rb") as file:
+            first = file.readline()
+            file.seek(max(0, path.stat().st_size - TAIL))
+            lines = file.read().splitlines()
+    except OSError:
+        return {}, {}
+    return _entry(first), _entry(lines[-1] if lines else b"")
+
+
+def _entry(line: bytes) -> Json:
+    try:
+        return load(line.decode(errors="replace"))
+    except (JournalError, NewerFormat):
+        return {}

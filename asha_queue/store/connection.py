@@ -24,8 +24,9 @@ from asha_queue.sentinel import Sentinels, is_sentinel
 from asha_queue.store import keys
 from asha_queue.where import without_password
 
-#: Seconds for which one `wait` blocks at most; waiting callers ask again.
-LONGEST_WAIT: Final = 10.0
+#: Seconds for which one `wait` blocks at most; waiting callers ask again. A server that is frozen
+#: meanwhile is noticed so much later.
+LONGEST_WAIT: Final = 2.0
 #: Seconds for which a replica is waited for that confirms a result.
 CONFIRM: Final = 1.0
 
@@ -51,6 +52,7 @@ _NUMBERS = (
 _REMEDIES = {
     "maxmemory": "its memory is full: raise maxmemory, or delete experiments",
     "Link with MASTER": "it is a replica that has lost its primary: wait, or use another address",
+    "instance state changed": "it has become a replica while we waited: another is the primary now",
     "read only replica": "it is a replica: use the address of the primary",
     "NOREPLICAS": "too few replicas are connected: see min-replicas-to-write",
     "MISCONF": "it cannot write to its disk: see its log",

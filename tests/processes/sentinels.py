@@ -92,6 +92,12 @@ class Trio:
     def signal(self, port: int, number: signal.Signals) -> None:
         os.kill(self._processes[port].pid, number)
 
+    def fail_over(self) -> None:
+        """Has the Sentinels put another server in the primary's place, which lives on."""
+        port = self.sentinels[0]
+        with redis.Redis(port=port, password=SENTINEL_PASSWORD, socket_timeout=2) as client:
+            client.execute_command("SENTINEL", "FAILOVER", NAME)
+
     def client(self, port: int, database: int = 2) -> redis.Redis:
         """A client of one server, whoever it is now."""
         return redis.Redis(

@@ -6,6 +6,7 @@ import statistics
 import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -51,12 +52,13 @@ def fleet(trio: Trio, tmp_path: Path) -> Iterator[Lab]:
 
 
 def results_after(lab: Lab, uid: str, count: int) -> bool:
-    """Whether two workers have brought more results than there were."""
+    """Whether each of two workers has brought some more results than what it trained then."""
     try:
         completed = lab.entries(uid, "completed")
     except Exception:  # the failover is going on
         return False
-    return len({entry["worker"] for entry in completed[count:]}) == 2
+    workers = Counter(entry["worker"] for entry in completed[count:])
+    return len(workers) == 2 and min(workers.values()) > 2
 
 
 def sound_end(lab: Lab, uid: str) -> list[dict]:
@@ -75,10 +77,14 @@ def sound_end(lab: Lab, uid: str) -> list[dict]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_a_run_goes_on_after_the_primary_was_killed(fleet: Lab, trio: Trio) -> None:
+@pytest.mark.parametrize("how", ["killed", "asked to"])
+def test_a_run_goes_on_after_the_primary_went(fleet: Lab, trio: Trio, how: str) -> None:
     [uid] = fleet.store.names().values()
     acknowledged = fleet.entries(uid, "completed")
-    trio.signal(trio.primary, signal.SIGKILL)
+    if how == "killed":
+        trio.signal(trio.primary, signal.SIGKILL)
+    else:
+        trio.fail_over()
     killed = time.monotonic()
     wait_until(lambda: trio.elected() not in (0, trio.primary), "a replica takes over", 30)
     elected = time.monotonic()
@@ -117,6 +123,43 @@ def test_what_a_frozen_primary_accepts_alone_at_its_return_is_nothing(
     with trio.client(trio.primary) as old:
         wait_until(lambda: old.xlen(key) == len(entries), "the old primary has the same journal")
         assert [i for i, _ in old.xrange(key)] == [entry["id"] for entry in entries]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_run_goes_on_while_the_old_primary_stays_frozen(fleet: Lab, trio: Trio) -> None:
+    [uid] = fleet.store.names().values()
+    count = len(fleet.entries(uid, "completed"))
+    trio.signal(trio.primary, signal.SIGSTOP)
+    frozen = time.monotonic()
+    wait_until(lambda: results_after(fleet, uid, count), "both workers go on", 120)
+    recovered = time.monotonic()
+    sound_end(fleet, uid)
+    print(f"\nboth workers after {recovered - frozen:.1f} s")
+
+
+@pytest.mark.slow
+def test_a_result_that_the_old_primary_took_alone_is_not_acknowledged(tmp_path: Path) -> None:
+    trio = Trio(tmp_path / "trio", min_replicas=0)
+    try:
+        store = connect(trio.url)
+        [token] = segments(store, "alone", 1)
+        trio.signal(trio.primary, signal.SIGSTOP)
+        wait_until(lambda: trio.elected() not in (0, trio.primary), "a replica takes over", 30)
+        elected = trio.elected()
+        [other] = {*trio.servers} - {trio.primary, elected}
+        wait_until(lambda: trio.role(other)[2:3] == [elected], "the other replica follows it", 30)
+        trio.signal(trio.primary, signal.SIGCONT)
+        # our connection still leads to the old one, which takes the result, and nobody has it
+        outcome = Outcome({"loss": 0.5}, 1, None, 1.0, [[1, {"loss": 0.5}]])
+        with pytest.raises(StoreUnavailable, match="no replica .* has confirmed"):
+            store.complete("alone", 0, token, outcome)
+        assert store.complete("alone", 0, token, outcome) == "ok"
+        with trio.client(elected) as client:
+            kinds = [fields["type"] for _, fields in client.xrange("asha:experiment:alone:journal")]
+        assert kinds == ["submitted", "scheduled", "started", "completed"]
+    finally:
+        trio.end()
 
 
 @pytest.fixture(scope="module")

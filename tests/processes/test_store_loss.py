@@ -1,5 +1,6 @@
 """A server that loses its data, or its newest part, under a running fleet."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from asha_queue.settings import LEASE
 from asha_queue.specification import Specification
 from asha_queue.store.journal import dump, load_file
 from asha_queue.views import journal
+from tests.chaos import processes
 from tests.conftest import wait_until
 from tests.processes.directory import Directory
 from tests.processes.lab import Lab
@@ -190,6 +192,43 @@ def test_the_tail_of_a_rolled_back_append_only_file_is_run_again(
     [aside] = exported(fleet).parent.glob("journal-until-*.jsonl")
     told = {e["id"] for e in load_file(aside)[0]}
     assert {e["id"] for e in gone} & told
+
+
+@pytest.mark.slow  # what the run's workers held is queued again when its lease runs out
+@pytest.mark.timeout(120)
+def test_a_run_whose_server_lost_its_data_ends_and_goes_on_after_the_restore(
+    tmp_path: Path,
+) -> None:
+    directory = Directory(tmp_path)
+    try:
+        run = directory.start("run", "exp.py", "--workers", "2", STEP="0.2")
+        path = tmp_path / "asha-runs" / "quick" / "journal.jsonl"
+        wait_until(
+            lambda: path.exists() and path.read_text().count('"completed"') >= 3, "three results"
+        )
+        shutil.rmtree(tmp_path / "asha-runs" / ".valkey" / "appendonlydir")
+        [server] = processes.of_run(directory.mark, tmp_path)["server"]
+        server.kill()
+        _, err = run.communicate(timeout=60)
+        assert run.returncode == 2
+        assert f"asha-queue restore {path}" in err
+        assert "Traceback" not in err
+        kept = directory.journal()
+        again = directory.call("run", "exp.py", "--workers", "2", expect=2)
+        assert f"asha-queue restore {path}" in again
+        assert f"quick: unknown to this server. Its journal is {path}" in directory.call("status")
+        restored = json.loads(directory.call("restore", str(path), "--json"))
+        assert (restored["name"], restored["state"]) == ("quick", "open")
+        assert restored["entries"] == len(kept)
+        directory.call("run", "exp.py", "--workers", "2")
+        assert directory.journal()[: len(kept)] == kept
+        assert check(directory.journal()) == []
+        # an archive of what had ended is nobody's loss
+        shutil.rmtree(tmp_path / "asha-runs" / ".valkey")
+        (tmp_path / "asha-runs" / ".valkey").mkdir()
+        assert "unknown to this server" not in directory.call("status")
+    finally:
+        directory.end()
 
 
 def test_restore_refuses_what_is_no_sound_journal_in_one_message(tmp_path: Path) -> None:

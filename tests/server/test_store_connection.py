@@ -123,6 +123,32 @@ def test_a_silent_leader_that_is_connected_keeps_its_lease(store: Store, broker:
     assert now[0] + 1 - began >= LEADER_LEASE
 
 
+def test_whoever_waits_on_a_server_that_becomes_a_replica_is_told(
+    store: Store, client: redis.Redis
+) -> None:
+    told: list[StoreError] = []
+    seen = store.describe(UID).last
+
+    def wait() -> None:
+        try:
+            while True:
+                store.wait({UID: seen}, 2.0)
+        except StoreError as error:
+            told.append(error)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    wait_until(lambda: client.info("clients")["blocked_clients"], "it waits")
+    try:
+        client.replicaof("127.0.0.1", free_port())
+        thread.join(timeout=30)
+    finally:
+        client.replicaof("NO", "ONE")
+    [error] = told
+    assert isinstance(error, StoreUnavailable), error
+    assert "has become a replica" in str(error)
+
+
 def test_threads_share_a_store(store: Store) -> None:
     answers: list[int] = []
 

@@ -17,7 +17,7 @@ class Segments(Fleet):
     ) -> Claim:
         experiment = self.memory.experiments.get(uid)
         if experiment is None:
-            return Claim("refused", "the experiment is unknown: it was deleted")
+            return Claim("refused", "the experiment is unknown: it was deleted or lost")
         r = experiment.records.get(trial)
         if r is None:
             return Claim("refused", f"trial {trial} was never scheduled")

@@ -22,7 +22,7 @@
 local trial, rung, attempt, claim, worker = unpack(ARGV)
 
 local state, clock = unpack(redis.call('HMGET', experiment, 'state', 'clock'))
-if not state then return {'refused', 'the experiment is unknown: it was deleted'} end
+if not state then return {'refused', 'the experiment is unknown: it was deleted or lost'} end
 local r = record(trial)
 if not r then return {'refused', 'trial ' .. trial .. ' was never scheduled'} end
 
