@@ -18,6 +18,20 @@ from asha_queue.training.pulse import Reading
 
 
 @dataclass(slots=True)
+class Loading:
+    """The segment, not claimed yet, whose program is imported."""
+
+    uid: str
+    trial: int
+    rung: int
+    attempt: int
+    #: When it is ended by force, if it was overdue.
+    kill_at: float | None = None
+    #: Why it cannot be run here, if it was overdue.
+    error: str = ""
+
+
+@dataclass(slots=True)
 class Held:
     """A claim: announced while `granted` is None."""
 
@@ -44,11 +58,12 @@ class Held:
 class Child:
     """A training process and its line."""
 
-    def __init__(self, connection: socket.socket) -> None:
-        self.connection: socket.socket | None = connection
+    def __init__(self, connection: socket.socket | None) -> None:
+        self.connection = connection
         self.watch: Watch | None = None
         self.mark = ""
         self.held: Held | None = None
+        self.loading: Loading | None = None
         self.pulse: Reading | None = None
         #: When it was found dead.
         self.died_at: float | None = None
@@ -81,6 +96,8 @@ class Child:
 
     def due(self) -> float:
         """When its segment is overdue, if nothing is heard until then."""
+        if self.pulse and self.loading and not self.loading.kill_at:
+            return self.pulse.silent_at()
         if not self.pulse or not self.held or not self.held.granted or self.held.kill_at:
             return math.inf
         limit = self.held.granted.segment_timeout
@@ -92,6 +109,8 @@ class Child:
         if now < self.due():
             return ""
         assert self.pulse
+        if self.loading:
+            return f"the program's import has not ended after {self.pulse.patience:g} s"
         assert self.held
         assert self.held.granted
         granted = self.held.granted

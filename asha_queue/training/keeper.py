@@ -6,6 +6,8 @@ Rules
   training process does, or that Celery's event loop fails to do, can keep it from that.
 * It hears of a claim before the claim is made. When the training process dies it first ends what
   that has started, then gives the claim back, so that the segment is queued again at once.
+* A program whose import ends the process, or does not end, is one that this node cannot run: the
+  segment is refused, as after an import that raises.
 * A segment that was given to another worker meanwhile ("stale") is ended here, by force. One that
   was cancelled gets CANCEL_GRACE to end by itself.
 * A segment that trains, or is silent, for longer than its experiment allows has failed: its process
@@ -40,9 +42,9 @@ from asha_queue.settings import CANCEL_GRACE, LEASE, RENEW_EVERY
 from asha_queue.store import connect
 from asha_queue.store.contract import Store
 from asha_queue.training.calls import TRY_AGAIN, Calls
-from asha_queue.training.children import Child, Held
+from asha_queue.training.children import Child, Held, Loading
 from asha_queue.training.deaths import MemoryKills
-from asha_queue.training.line import Granted
+from asha_queue.training.line import Granted, listen
 from asha_queue.training.loglimit import LogLimit
 from asha_queue.training.processes import MARK, Watch, in_group, marked, marked_alike, sweep
 from asha_queue.training.pulse import Reading
@@ -103,7 +105,7 @@ class Keeper:
         if undrain:
             self._calls.owe(partial(store.undrain, worker))
         self._selector = selectors.DefaultSelector()
-        self._listener = _listen(path)
+        self._listener = listen(path)
         self._selector.register(self._listener, selectors.EVENT_READ)
         if self._main.descriptor is not None:
             self._selector.register(self._main.descriptor, selectors.EVENT_READ)
@@ -122,8 +124,8 @@ class Keeper:
                 self._hear(child)
                 if child.watch and child.watch.gone():
                     self._bury(child)
-                elif child.held:
-                    self._limit(child, child.held)
+                elif of := child.held or child.loading:
+                    self._limit(child, of)
             if self._draining and not self._told:
                 self._told = True
                 for child in self._children:
@@ -141,6 +143,8 @@ class Keeper:
                 due.append(now if child.status is not None else child.died_at + WORD)
             elif child.held and child.held.granted:
                 due += [child.held.kill_at or child.held.renew_at, child.due()]
+            elif child.loading:
+                due.append(child.loading.kill_at or child.due())
         if self._calls.owed or (self._draining and not self._left):
             due.append(now)
         pause = max(0.0, max(min(due, default=now + RENEW_EVERY), self._calls.silent_until) - now)
@@ -160,7 +164,10 @@ class Keeper:
         for message in child.receive():
             if "hello" in message:
                 self._welcome(child, message["hello"], message["mark"])
+            elif "loading" in message:
+                child.loading = Loading(**message["loading"])
             elif "claiming" in message:
+                child.loading = None
                 child.held = Held(**message["claiming"])
             elif "claimed" in message and child.held:
                 child.held.granted = Granted(**message["claimed"])
@@ -173,7 +180,7 @@ class Keeper:
             elif "done" in message:
                 if child.held and child.held.granted:
                     self._logs.end(Path(child.held.granted.log))
-                child.held = None
+                child.held = child.loading = None
             elif "ended" in message:
                 for ended in self._children:
                     if ended.watch and ended.watch.pid == message["ended"]:
@@ -210,18 +217,18 @@ class Keeper:
 
     # -- deaths ----------------------------------------------------------------------------------
 
-    def _limit(self, child: Child, held: Held) -> None:
+    def _limit(self, child: Child, of: Held | Loading) -> None:
         """Ends what was cancelled and goes on, and what is overdue."""
         now = time.monotonic()
-        if held.kill_at is None:
+        if of.kill_at is None:
             if error := child.overdue(now):
-                log.warning("trial %d is ended: %s", held.trial, error)
-                held.error, held.kill_at = error, now + DUMP_GRACE
+                log.warning("trial %d is ended: %s", of.trial, error)
+                of.error, of.kill_at = error, now + DUMP_GRACE
                 child.abort()
-        elif now >= held.kill_at:
-            held.kill_at = math.inf
-            if not held.error:
-                log.warning("trial %d was cancelled and goes on: killed", held.trial)
+        elif now >= of.kill_at:
+            of.kill_at = math.inf
+            if not of.error:
+                log.warning("trial %d was cancelled and goes on: killed", of.trial)
                 child.held = None  # the store has closed it
             self._kill(child)
 
@@ -235,11 +242,14 @@ class Keeper:
             child.died_at = time.monotonic()
             child.together = self._main.gone(TOGETHER)
             self._sweep(child)
-        if child.held:
-            wordless = child.status is None and not child.held.error
+        if of := child.held or child.loading:
+            wordless = child.status is None and not of.error
             if wordless and not self._main.gone() and time.monotonic() < child.died_at + WORD:
                 return
-            self._owe_end(child, child.held)
+            if isinstance(of, Held):
+                self._owe_end(child, of)
+            elif not child.together and not self._draining:
+                self._owe_refusal(child, of)
         if child.pulse:
             child.pulse.remove()
         self._forget(child)
@@ -250,16 +260,8 @@ class Keeper:
             self._logs.end(Path(held.granted.log))
         if held.error and held.granted:
             reached = child.pulse.reached if child.pulse else 0
-            fail = partial(
-                self._store.fail,
-                held.uid,
-                held.trial,
-                held.granted.token,
-                held.error,
-                reached,
-                held.saved,
-            )
-            self._calls.owe(fail)
+            outcome = (held.granted.token, held.error, reached, held.saved)
+            self._calls.owe(partial(self._store.fail, held.uid, held.trial, *outcome))
             return
         asked = child.together or self._draining
         reason = (
@@ -270,6 +272,13 @@ class Keeper:
         self._owe_release(held, reason, counts=not asked)
         if child.together:
             self._died.append(held.task)
+
+    def _owe_refusal(self, child: Child, of: Loading) -> None:
+        """Has the store told that a program cannot even be imported here."""
+        reason = of.error or f"the program ended its process while it was imported{child.cause()}"
+        log.warning("trial %d is refused: %s", of.trial, reason)
+        segment = (of.uid, of.trial, of.rung, of.attempt)
+        self._calls.owe(partial(self._store.refuse, *segment, self._worker, reason))
 
     def _kill(self, child: Child) -> None:
         """Ends a training process by force; what it has started is swept then."""
@@ -371,17 +380,6 @@ def _tell(worker: str, tasks: list[str]) -> None:
     events = Events(os.environ["ASHA_QUEUE_BROKER"], worker)
     for task in tasks:
         events.failed(task, f"WorkerLost('{worker} was ended while it trained this segment')")
-
-
-def _listen(path: str) -> socket.socket:
-    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(path)
-    listener.listen()
-    listener.setblocking(False)
-    return listener
 
 
 def main(configuration: str) -> None:

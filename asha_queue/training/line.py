@@ -4,6 +4,7 @@ The training process says who it is and what it holds; the keeper passes orders 
 breaks, because the keeper was killed, is made anew and everything is said again.
 
     → {"hello": PID, "mark": MARK}      first on every connection
+    → {"loading": {"uid", "trial", "rung", "attempt"}}  its program is imported
     → {"claiming": {"uid", "trial", "claim", "task"}}   before the store is asked
     → {"claimed": {"token", …}}         the claim was granted: renew it; the rest is in `Granted`
     → {"saved": CHECKPOINT}             the newest checkpoint that it has written
@@ -56,6 +57,18 @@ def tell_ended(path: str, pid: int, status: int) -> None:
         connection.sendall(message)
 
 
+def listen(path: str) -> socket.socket:
+    """The keeper's end, in a folder for this user alone."""
+    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen()
+    listener.setblocking(False)
+    return listener
+
+
 class Line:
     """The training process's end."""
 
@@ -79,6 +92,16 @@ class Line:
     def cancelled(self) -> bool:
         """Whether what is held is void."""
         return "cancel" in self._orders
+
+    def loading(self, uid: str, trial: int, rung: int, attempt: int) -> None:
+        """Says for which segment a program is imported, which may end this process; waits for a
+        keeper to hear it."""
+        segment = {"uid": uid, "trial": trial, "rung": rung, "attempt": attempt}
+        message = {"loading": segment}
+        with self._changed:
+            self._changed.wait_for(lambda: self._socket is not None)
+            self._held = [message]
+            self._send(message)
 
     def claiming(self, uid: str, trial: int, claim: str, task: str) -> None:
         """Says what is about to be claimed, by which Celery task; waits for a keeper to hear it, as

@@ -3,14 +3,17 @@
 Rules
 
 * The program is found and compared before the claim, so that a node that cannot run it takes
-  nothing.
+  nothing. The keeper watches its import, which may end this process or hang.
 * The keeper hears of the claim before the store does: whatever happens to this process after that,
   the claim is given back.
 """
 
 import contextlib
+import os
 import uuid
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from asha_queue.errors import ProgramError, UnknownExperiment
 from asha_queue.training import programs
@@ -24,10 +27,10 @@ def run_segment(site: Site, message: Message) -> Ending:
         experiment = site.describe(message.uid)
     except UnknownExperiment:
         return Ending("not run: its experiment was deleted")
-    specification = experiment.specification
     try:
-        program = programs.load(specification["train"], site.roots, specification["digest"])
+        program = _load(site, message, experiment.specification)
     except ProgramError as error:
+        site.line.done()
         return refuse(site, message, str(error))
     claim_id = uuid.uuid4().hex
     site.line.claiming(message.uid, message.trial, claim_id, message.task)
@@ -59,3 +62,22 @@ def run_segment(site: Site, message: Message) -> Ending:
     finally:
         site.live.done()
         site.line.done()
+
+
+def _load(site: Site, message: Message, specification: dict[str, Any]) -> Callable[..., object]:
+    """The program, imported while the keeper looks on; raises ProgramError if it cannot be."""
+    process = os.getpid()
+    site.line.loading(message.uid, message.trial, message.rung, message.attempt)
+    site.pulse.begin(0, None)
+    try:
+        return programs.load(specification["train"], site.roots, specification["digest"])
+    except ProgramError:
+        raise
+    except BaseException as error:
+        raise ProgramError(
+            f"program {specification['train']} cannot be imported: {error!r}"
+        ) from error
+    finally:
+        site.pulse.end()
+        if os.getpid() != process:
+            os._exit(0)  # forked by the program, and not the one to go on

@@ -385,3 +385,42 @@ def test_the_next_keeper_knows_the_limits_of_the_one_that_was_killed(lab: Lab) -
     assert failed["reached"] == 1
     [started] = [entry for entry in lab.entries(uid, "started") if entry["trial"] == 1]
     assert failed["at"] - started["at"] < 4 + 3
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        ("os._exit(5)", "the program ended its process while it was imported: exit code 5"),
+        ("os.abort()", "the program ended its process while it was imported: killed by SIGABRT"),
+        ("raise KeyboardInterrupt", "cannot be imported: KeyboardInterrupt()"),
+        ("sys.exit('no')", "cannot be imported: SystemExit: no"),
+    ],
+)
+def test_a_program_that_cannot_be_imported_is_refused_and_others_train(
+    lab: Lab, bad: str, reason: str
+) -> None:
+    lab.worker()
+    uid = lab.submit(f"import os, sys\n{bad}\ndef train(trial): return 1.0")
+    assert reason in lab.wait_for_refusal(uid)
+    assert lab.entries(uid, "started") == lab.entries(uid, "lost") == []
+    other = lab.submit("def train(trial): return 1.0")
+    lab.wait_for(other, "completed")
+
+
+def test_a_fork_that_returns_from_the_import_ends_there(lab: Lab) -> None:
+    lab.worker()
+    uid = lab.submit(
+        """
+        import os
+
+        child = os.fork()
+        if child:
+            os.waitpid(child, 0)
+
+        def train(trial):
+            return float(child > 0)
+        """
+    )
+    [completed] = lab.wait_for(uid, "completed")
+    assert completed["metrics"] == {"score": 1.0}
+    assert len(lab.entries(uid, "started")) == 1
