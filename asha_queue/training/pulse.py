@@ -17,7 +17,6 @@ import contextlib
 import math
 import mmap
 import os
-import statistics
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -54,9 +53,10 @@ class Pulse:
     """The program's end: made once in a process, for all its segments."""
 
     def __init__(self, line: str) -> None:
-        descriptor = os.open(pulse_file(line, os.getpid()), os.O_RDWR | os.O_CREAT, 0o600)
+        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC
+        descriptor = os.open(pulse_file(line, os.getpid()), flags, 0o600)
         try:
-            os.ftruncate(descriptor, _SIZE)
+            os.write(descriptor, bytes(_SIZE))  # room for it is had now, or an error
             self._cells = memoryview(mmap.mmap(descriptor, _SIZE)).cast("d")
         finally:
             os.close(descriptor)
@@ -87,7 +87,7 @@ class Pulse:
             self._steps.append(step)
             # a short step never makes the usual one longer, so nearly all reports end here
             if step * USUAL_STEPS > REPORT_TIMEOUT or cells[_PATIENCE] > REPORT_TIMEOUT:
-                usual = statistics.median(self._steps)
+                usual = sorted(self._steps)[len(self._steps) // 2]
                 cells[_PATIENCE] = max(REPORT_TIMEOUT, USUAL_STEPS * usual)
         cells[_REACHED] = reached
         cells[_HEARD] = now

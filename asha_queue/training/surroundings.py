@@ -20,7 +20,7 @@ _HANDLED = (
 @contextlib.contextmanager
 def unchanged() -> Iterator[None]:
     """Puts back, at the end of the block, what the code in it has changed."""
-    here = os.getcwd()
+    here = os.open(".", os.O_RDONLY)  # not by its name: that may be removed or renamed
     handlers = {number: signal.getsignal(number) for number in _HANDLED}
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     streams = sys.stdin, sys.stdout, sys.stderr
@@ -29,7 +29,9 @@ def unchanged() -> Iterator[None]:
     try:
         yield
     finally:
-        os.chdir(here)
+        with contextlib.suppress(OSError):  # closed by the program, or removed
+            os.chdir(here)
+            os.close(here)
         os.umask(umask)
         for clock in (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF):
             signal.setitimer(clock, 0)

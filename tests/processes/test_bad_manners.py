@@ -16,6 +16,7 @@ from tests.processes.test_orders import FREE
     "bad",
     [
         "os.chdir('/')",
+        "os.mkdir('gone')\nos.chdir('gone')\nos.rmdir(os.getcwd())",
         "os.close(1); os.close(2)",
         "sys.stdout.close(); sys.stderr.close()",
         "sys.stdout = sys.stderr = None",
