@@ -48,24 +48,31 @@ class Silent:
 
 
 class Lines:
-    """One line when something changed, at most every few seconds: for pipes and log files."""
+    """One line when something changed, at most every few seconds, and one for each new reason of a
+    failure or loss: for pipes and log files."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
         self._next = 0.0
         self._shown = ""
-        self._notes: set[str] = set()
+        #: Reasons and notes that were said: each is said once.
+        self._said: set[str] = set()
 
     def show(self, overview: dict[str, Any]) -> None:
+        for trouble in overview["troubles"]:
+            self._say_once(f"{trouble['kind']} {trouble['reason']}", str(Trouble(**trouble)))
         for note in overview["notes"]:
-            if note not in self._notes:
-                self._notes.add(note)
-                self.say(f"note: {note}")
+            self._say_once(note, f"note: {note}")
         line = summary(overview)
         ended = overview["state"] != "running"
         if line != self._shown and (ended or time.monotonic() >= self._next):
             self._next = time.monotonic() + LINE_EVERY
             self._shown = line
+            self.say(line)
+
+    def _say_once(self, what: str, line: str) -> None:
+        if what not in self._said:
+            self._said.add(what)
             self.say(line)
 
     def say(self, line: str) -> None:
@@ -122,7 +129,7 @@ def picture(overview: dict[str, Any]) -> RenderableType:
         _headline(overview),
         rung_table(overview),
         _running_table(overview),
-        *_troubles(overview),
+        *trouble_lines(overview),
         _best(overview),
     )
 
@@ -189,7 +196,7 @@ def _running_table(overview: dict[str, Any]) -> RenderableType:
     return table
 
 
-def _troubles(overview: dict[str, Any]) -> list[RenderableType]:
+def trouble_lines(overview: dict[str, Any]) -> list[RenderableType]:
     """What went wrong, a line for each reason, and what might be changed."""
     troubles = overview["troubles"]
     lines = [Text(str(Trouble(**trouble)), style="red") for trouble in troubles[:TROUBLE_ROWS]]

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import click
-from rich.console import Console
+from rich.console import Console, Group
 
 from asha_queue import where
 from asha_queue.cli.common import broker_option, json_option, print_json
@@ -14,7 +14,7 @@ from asha_queue.cli.files import experiment_in
 from asha_queue.experiment import Interrupted
 from asha_queue.result import Result
 from asha_queue.search.configuration import short
-from asha_queue.terminal import Silent, rung_table, view
+from asha_queue.terminal import Silent, rung_table, trouble_lines, view
 from asha_queue.views import number, overview, savings
 
 
@@ -70,7 +70,8 @@ def run(
 
 def _print(result: Result, storage: str | None) -> None:
     console = Console(highlight=False)
-    console.print(rung_table(overview(result, [], {})))
+    final = overview(result, [], {})
+    console.print(Group(rung_table(final), *trouble_lines(final)))
     best = result.best
     if best is None:
         console.print("no trial has a result; `asha-queue status` says what happened")

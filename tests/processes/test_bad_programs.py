@@ -44,6 +44,10 @@ def test_a_process_that_dies_is_given_back_with_the_cause_and_the_third_time_has
         f"its process died 3 times without progress, last: the training process died on w@lab: "
         f"{cause}"
     )
+    if cause in ("killed by SIGSEGV", "killed by SIGABRT"):
+        log = log_of(lab, uid, attempt=3)
+        assert "Fatal Python error" in log
+        assert "in bad" in log
 
 
 def test_an_endless_loop_is_ended_after_segment_timeout_with_its_stack_in_the_log(lab: Lab) -> None:
@@ -160,6 +164,27 @@ def test_pools_of_joblib_work_in_each_segment(lab: Lab) -> None:
         return [name for name in names if any(f"-{pid}-" in name for pid in pids)]
 
     wait_until(lambda: not shared(), "their shared memory is gone")
+
+
+def test_a_pool_that_a_module_keeps_works_in_each_segment(lab: Lab) -> None:
+    lab.worker()
+    uid = lab.submit(
+        """
+        import multiprocessing
+
+        pool = None
+
+        def train(trial):
+            global pool
+            pool = pool or multiprocessing.get_context("fork").Pool(2)
+            return sum(pool.map(abs, [-1, -2]))
+        """,
+        configs=[{}, {}, {}],
+        retries=0,
+    )
+    completed = lab.wait_for(uid, "completed", count=3)
+    assert [entry["metrics"] for entry in completed] == [{"score": 3}] * 3
+    assert lab.entries(uid, "lost") == []
 
 
 def test_output_without_end_is_cut_and_what_comes_after_it_is_kept(lab: Lab) -> None:
