@@ -139,3 +139,25 @@ def test_a_program_that_shuts_the_line_to_its_keeper_is_heard_all_the_same(lab: 
     )
     others_complete(lab, uid, (0, 1, 2))
     assert lab.entries(uid, "failed") == lab.entries(uid, "lost") == []
+
+
+def test_the_tracker_of_shared_memory_is_no_leftover(lab: Lab) -> None:
+    lab.worker()
+    uid = lab.submit(
+        """
+        import os, pathlib
+        from multiprocessing.shared_memory import SharedMemory
+
+        def train(trial):
+            memory = SharedMemory(create=True, size=16)
+            memory.close()
+            memory.unlink()
+            with pathlib.Path(trial.config["folder"], "pids").open("a") as file:
+                file.write(f"{os.getpid()} ")
+            return 1.0
+        """,
+        configs=[{}, {}],
+    )
+    lab.wait_for(uid, "completed", count=2)
+    one, other = lab.read("pids").split()
+    assert one == other
