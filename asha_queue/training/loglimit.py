@@ -24,9 +24,9 @@ LAST = 2**20
 #: Bytes before the end of the beginning in which a whole line is looked for.
 LINE = 2**16
 #: Seconds between two looks; the shorter one while a log grows fast.
-LOOK_EVERY = 1.0
-LOOK_SOON = 0.1
-#: Bytes in a second that are fast.
+LOOK_EVERY = 0.25
+LOOK_SOON = 0.05
+#: Bytes between two looks that are fast.
 FAST = 2**20
 #: Begins the line at the cut.
 MARK = "[asha-queue] cut here: "
