@@ -42,8 +42,8 @@ TELL_EVERY = 10.0
 #: Seconds for the cluster to start, and for the experiments to come to their end.
 START = 60.0
 FINISH = 180.0
-#: Experiments that are open at once.
-OPEN = 2
+#: Trials not begun below which the next experiment is submitted, beside the one that ends.
+REFILL = 6
 #: Megabytes of the storage, where it can be a file system of its own.
 DISK = 64
 
@@ -207,7 +207,7 @@ class Driver:
         return self._submitted == self._load.experiments
 
     def _supply(self) -> None:
-        if self._supplied or len(self._witness.open) >= OPEN:
+        if self._supplied or self._witness.wants >= REFILL:
             return
         load, name = self._load, f"chaos-{self._submitted}"
         experiment = Experiment(

@@ -41,6 +41,8 @@ ARMED = 10.0
 FULL = 4.0
 DOUBLED = 10.0
 HICCUP = 4.0
+#: Seconds for messages to come that can be taken off the queue.
+TAKEN = 8.0
 
 Steps = Generator[float, None, None]
 
@@ -186,16 +188,17 @@ def connections(scene: Scene, rng: random.Random) -> Steps:
 
 
 def hole(scene: Scene, rng: random.Random) -> Steps:
-    """The network of a node or of a coordinator is a black hole for a while."""
-    name = rng.choice(list(scene.cluster.proxies))
-    proxy = scene.cluster.proxies[name]
-    affected = [worker for worker in scene.alive if worker.endswith(f"@{name}")]
-    proxy.stall()
-    hit = scene.hit("hole", workers=affected, note=name)
+    """The network of a node is a black hole for a while, at times that of a coordinator, too."""
+    names = ["beta", "coordinator-2"][: rng.randint(1, 2)]
+    affected = [worker for worker in scene.alive if worker.endswith("@beta")]
+    for name in names:
+        scene.cluster.proxies[name].stall()
+    hit = scene.hit("hole", workers=affected, note=" ".join(names))
     try:
         yield scene.hole
     finally:
-        proxy.go_on()
+        for name in names:
+            scene.cluster.proxies[name].go_on()
         hit.over = time.time()
 
 
@@ -241,20 +244,16 @@ def deposed(scene: Scene, rng: random.Random) -> Steps:
 
 
 def delete(scene: Scene, rng: random.Random) -> Steps:
-    """Half of the messages in the queue are deleted, one at least."""
-
-    def messages() -> list[tuple[str, Any]]:
+    """Some messages are taken off the queue, as by a worker that dies with them."""
+    wanted, gone = rng.randint(1, 3), list[Attempt]()
+    deadline = time.monotonic() + TAKEN
+    while len(gone) < wanted and time.monotonic() < deadline:
         with _client(scene) as client:
-            return [(name, text) for name in lists(QUEUE) for text in client.lrange(name, 0, -1)]
-        return []
-
-    found = yield from _wait_for(messages)
-    chosen = rng.sample(found, (len(found) + 1) // 2) if found else []
-    with _client(scene) as client:
-        gone = [m for name, m in chosen if client.lrem(name, 1, m)]
-        if gone:
-            segments = [_named_by(message) for message in gone]
-            scene.hit("delete", queued=segments)
+            if taken := client.brpop(lists(QUEUE), timeout=LOOK_EVERY):
+                gone.append(_named_by(taken[1]))
+        yield LOOK_EVERY
+    if gone:
+        scene.hit("delete", queued=gone)
 
 
 def double(scene: Scene, rng: random.Random) -> Steps:
@@ -400,7 +399,7 @@ def _client(scene: Scene) -> Iterator[redis.Redis]:
         client.close()
 
 
-def _named_by(message: bytes) -> Attempt:
+def _named_by(message: bytes | str) -> Attempt:
     _, kwargs, _ = json.loads(base64.b64decode(json.loads(message)["body"]))
     return Attempt(*(kwargs[name] for name in ("uid", "trial", "rung", "attempt")))
 

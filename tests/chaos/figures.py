@@ -261,8 +261,8 @@ ROWS = [
         "queued messages deleted",
         "queued again ≤ 40 s",
         ["delete"],
-        10,
-        (4.0, 8.0),
+        6,
+        (32.0, 36.0),
         within(40.0),
     ),
     Row(
