@@ -6,9 +6,8 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from tests.chaos import clocks
 from tests.chaos.driver import Driver, Load
-from tests.chaos.faults import BOUNDARIES, KINDS, NOT_YET
+from tests.chaos.faults import BOUNDARIES, KINDS, impossible
 from tests.chaos.plan import mixed, repeated
 from tests.chaos.report import facts, table
 
@@ -36,9 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def default_kinds() -> list[str]:
     """What a mixed run does on this machine."""
-    missing = NOT_YET | (set() if clocks.library() else {"clock"})
+    missing = impossible()
     if missing:
-        _say(f"left out: {', '.join(sorted(missing))}")
+        _say(f"not possible on this machine: {', '.join(sorted(missing))}")
     return [kind for kind in KINDS if kind not in missing]
 
 

@@ -28,7 +28,8 @@ from asha_queue.errors import StoreError
 from asha_queue.store.journal import dump
 from tests.chaos import audit
 from tests.chaos.cluster import Cluster
-from tests.chaos.faults import Hit, Scene, Steps, done, small_disk
+from tests.chaos.disks import small_disk
+from tests.chaos.faults import Hit, Scene, Steps, done
 from tests.chaos.ledger_program import fields as program_fields
 from tests.chaos.plan import Planned
 from tests.chaos.recovery import Idle, Journals

@@ -11,11 +11,9 @@ import json
 import os
 import random
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import redis
@@ -24,7 +22,7 @@ from asha_queue.errors import StoreError
 from asha_queue.queue import QUEUE, Publisher, lists
 from asha_queue.settings import LEADER_LEASE, LEASE
 from asha_queue.store.contract import QueuedSegment
-from tests.chaos import clocks
+from tests.chaos import clocks, disks
 from tests.chaos.cluster import Cluster, Member, Worker
 from tests.chaos.witness import Attempt, Witness
 from tests.conftest import answers
@@ -74,7 +72,7 @@ class Scene:
     witness: Witness
     #: Seconds that a black hole lasts.
     hole: float = 12.0
-    #: Device size of the storage, if it is a file system of its own.
+    #: Whether the storage is a disk of its own, that may be filled.
     disk: bool = False
     hits: list[Hit] = field(default_factory=list)
 
@@ -309,7 +307,9 @@ def clock(scene: Scene, rng: random.Random) -> Steps:
 
 
 def disk(scene: Scene, rng: random.Random) -> Steps:
-    """The storage is full for a while."""
+    """The storage is full for a while, if it is a disk of its own."""
+    if not scene.disk:
+        return
     ballast = scene.cluster.storage / "ballast"
     hit = scene.hit("disk", workers=scene.alive)
     try:
@@ -335,8 +335,6 @@ KINDS: dict[str, Kind] = {
         *(freeze, zombie, deposed, delete, double, boundary, clock, disk),
     )
 }
-#: Kinds that a mixed run leaves out: a full disk still fails trials.
-NOT_YET: frozenset[str] = frozenset()
 #: Seconds that the long ones take: one is done at a time, and the first one in short runs, too.
 LONG = {"zombie": PAST_LEASE + ZOMBIE, "node": PAST_LEASE + 5.0}
 #: Where `boundary` kills: a script of the store, a message's publication, a checkpoint's writing
@@ -349,6 +347,12 @@ BOUNDARIES = [
     )
     for side in ("before", "after")
 ]
+
+
+def impossible() -> set[str]:
+    """The kinds that cannot be done on this machine."""
+    possible = {"clock": clocks.library() is not None, "disk": disks.can_be_made()}
+    return {kind for kind, can in possible.items() if not can}
 
 
 def _wait_for(look: Callable[[], Any], seconds: float = 5.0) -> Generator[float, None, Any]:
@@ -402,18 +406,3 @@ def _client(scene: Scene) -> Iterator[redis.Redis]:
 def _named_by(message: bytes | str) -> Attempt:
     _, kwargs, _ = json.loads(base64.b64decode(json.loads(message)["body"]))
     return Attempt(*(kwargs[name] for name in ("uid", "trial", "rung", "attempt")))
-
-
-@contextlib.contextmanager
-def small_disk(folder: Path, megabytes: int) -> Iterator[bool]:
-    """Mounts a file system of this size on `folder`, where root may; says whether it did."""
-    command = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "chaos", str(folder)]
-    try:
-        subprocess.run(command, check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)

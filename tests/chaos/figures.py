@@ -8,6 +8,7 @@ each of them is felt.
 import argparse
 import json
 import shutil
+import signal
 import statistics
 import sys
 import tempfile
@@ -16,9 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from asha_queue.settings import LEASE
-from tests.chaos import clocks
 from tests.chaos.driver import Driver, Load, Outcome
-from tests.chaos.faults import BOUNDARIES, NOT_YET
+from tests.chaos.faults import BOUNDARIES, impossible
 from tests.chaos.plan import repeated
 from tests.chaos.recovery import Journals
 from tests.chaos.two_runs import kill_and_start
@@ -311,7 +311,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", default="", help="rows whose fault has these words")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
-    missing = NOT_YET | (set() if clocks.library() else {"clock"})
+    missing = impossible()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started ends with it
     results = []
     for row in ROWS:
         if options.only in row.fault and not missing.intersection(row.kinds):

@@ -1,4 +1,4 @@
-"""The coordinator service: it takes up what is open, and what lacks its end."""
+"""The coordinator service, with a real store."""
 
 import json
 import time
@@ -46,9 +46,12 @@ def cancelled_behind_its_leader(store: Store, folder: Path) -> str:
     )
     uid = store.submit(uuid.uuid4().hex, "sums", specification.to_json())
     leader = Drive(store, NoQueue(), uid, folder)
-    for _ in range(2):  # the journal is read, and then seen to be whole
+
+    def exported() -> bool:
         leader.turn()
-    assert leader.coordinator.leadership.leading
+        return (folder / "journal.jsonl").exists()
+
+    wait_until(exported, "its leader has exported it")
     store.cancel(uid, "request", "me", "")
     leader.close()  # with its lease, so that the test need not wait until that has run out
     return uid
