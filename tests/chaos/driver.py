@@ -57,7 +57,8 @@ class Load:
     max_t: int = 27
     seconds: float = 0.1
     every: int = 4
-    #: Experiments to be submitted in all; None: for as long as the faults last.
+    #: Experiments to be submitted in all, and then the run is over, whatever faults are left; None:
+    #: for as long as the faults last.
     experiments: int | None = None
 
 
@@ -152,7 +153,7 @@ class Driver:
             if time.monotonic() >= tell_at:
                 tell_at += TELL_EVERY
                 self._tell(passed)
-            if self._load.experiments and not waiting and not self._at_work and self._supplied:
+            if self._supplied and not self._witness.open:
                 break
         self._finish()
         return self._judge(time.monotonic() - begun)
@@ -230,6 +231,9 @@ class Driver:
         self._submitted += 1
 
     def _finish(self) -> None:
+        for _, steps in self._at_work:
+            steps.close()
+        self._at_work = []
         deadline = time.monotonic() + FINISH
         while self._witness.open and time.monotonic() < deadline:
             self._round(supply=False)

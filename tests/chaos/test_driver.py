@@ -1,11 +1,20 @@
 """Everything at once: a cluster under all faults, from one seed."""
 
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
 import pytest
 
 from tests.chaos.__main__ import default_kinds
 from tests.chaos.driver import Driver, Load
 from tests.chaos.plan import mixed
 from tests.chaos.report import facts, table
+from tests.conftest import wait_until
+from tests.processes.lab import alive
 
 SEED = 7
 
@@ -27,6 +36,25 @@ def chaos(minutes: float) -> None:
 @pytest.mark.timeout(300)
 def test_a_minute_of_all_faults_loses_and_doubles_nothing() -> None:
     chaos(minutes=1)
+
+
+@pytest.mark.timeout(120)
+def test_ctrl_c_ends_everything_that_was_started() -> None:
+    command = [sys.executable, "-m", "tests.chaos", "--only", "training"]
+    driver = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, process_group=0
+    )
+    with driver:
+        root = psutil.Process(driver.pid)
+        # the server, two launchers, two coordinators, four workers, and theirs
+        wait_until(lambda: len(root.children(recursive=True)) >= 13, "the cluster runs", 60)
+        started = root.children(recursive=True)
+        driver.send_signal(signal.SIGINT)
+        assert driver.wait(timeout=60) == 130
+        assert driver.stderr
+        assert driver.stderr.read().endswith(b"ended; nothing is left\n")
+    assert [process for process in started if alive(process.pid)] == []
+    assert list(Path(os.environ["TMPDIR"]).glob("asha-chaos-*")) == []
 
 
 @pytest.mark.slow
