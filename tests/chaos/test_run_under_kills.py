@@ -1,6 +1,5 @@
 """`asha-queue run` while a random process of it is killed every second."""
 
-import json
 import os
 import random
 import signal
@@ -15,9 +14,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from asha_queue.search.rules import check
 from asha_queue.store.journal import load
 from tests.chaos import processes
+from tests.chaos.audit import Findings, audit_journal, audit_ledger, lines_of
 from tests.conftest import wait_until
 
 PROGRAM = Path(__file__).with_name("ledger_program.py")
@@ -80,21 +79,6 @@ def run(tmp_path: Path) -> Iterator[Run]:
     run.end()
 
 
-def steps_trained_after_completion(journal: list[dict], ledger: list[dict]) -> list[str]:
-    """Steps in the ledger that a segment already completed had paid for."""
-    completed = {
-        (entry["trial"], entry["reached"]): entry["at"]
-        for entry in journal
-        if entry["type"] == "completed"
-    }
-    again = []
-    for line in ledger:
-        for (trial, reached), at in completed.items():
-            if line["trial"] == trial and line["step"] <= reached and line["at"] > at:
-                again.append(f"trial {trial}, step {line['step']}, {line['at'] - at:.3f} s later")
-    return again
-
-
 @pytest.mark.timeout(400)
 def test_thirty_kills_lose_nothing_finished_and_leave_no_process(run: Run) -> None:
     rng = random.Random(SEED)
@@ -114,22 +98,11 @@ def test_thirty_kills_lose_nothing_finished_and_leave_no_process(run: Run) -> No
 
     exported = run.directory / "asha-runs" / "ledger" / "journal.jsonl"
     journal = [load(line) for line in exported.read_text().splitlines()]
-    ledger = [json.loads(line) for line in run.ledger.read_text().splitlines()]
-    needed = sum(e["reached"] - e["start"] for e in segments(journal))
+    found = Findings()
+    audit_journal("ledger", "u", journal, found)
+    audit_ledger({"ledger": "u"}, {"u": journal}, lines_of(run.ledger), found)
     print(f"\nkills: {dict(kills)} in {time.monotonic() - began:.0f} s")
-    print(f"steps trained {len(ledger)}, of them again {len(ledger) - needed}")
+    print(f"steps trained {found.steps}, of them again {found.repeated}")
     assert kills.total() == KILLS, "the run ended before all kills were done: make it longer"
-    assert journal[-1]["type"] == "finished"
-    assert check(journal) == []
-    assert steps_trained_after_completion(journal, ledger) == []
+    assert found.violations == []
     wait_until(lambda: not run.left(), f"no process is left: {run.left()}", 30)
-
-
-def segments(journal: list[dict]) -> list[dict]:
-    """Completed rungs with the level below as their start: what a run without faults trains."""
-    levels = (0, 1, 3, 9, 27)
-    return [
-        {"start": levels[entry["rung"]], "reached": entry["reached"]}
-        for entry in journal
-        if entry["type"] == "completed"
-    ]
