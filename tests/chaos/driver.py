@@ -277,15 +277,19 @@ class Driver:
         audit.audit_deletion(url, store, found)
         facts = Journals(journals)
         hits = self._scene.hits
+        recoveries = [facts.recovery(hit) for hit in hits]
         (self.folder / "violations.txt").write_text("\n".join(found.violations) + "\n")
         (self.folder / "hits.jsonl").write_text(
-            "".join(json.dumps(vars(hit)) + "\n" for hit in hits)
+            "".join(
+                json.dumps(vars(hit) | {"recovery": recovery}) + "\n"
+                for hit, recovery in zip(hits, recoveries, strict=True)
+            )
         )
         self._keep = self._keep or bool(found.violations)
         return Outcome(
             seconds=seconds,
             hits=hits,
-            recoveries=[facts.recovery(hit) for hit in hits],
+            recoveries=recoveries,
             idle=facts.idle(self._cluster.names),
             found=found,
             folder=self.folder,

@@ -2,11 +2,13 @@
 
 `python -m tests.chaos.figures [--only WORDS] [--json]`; exit code 1 when a goal was not held.
 A mixed run (`python -m tests.chaos`) shows that faults do no harm together, these runs how long
-each of them is felt.
+each of them is felt. `load` is the machine's after the row: where it is far above the number of
+cores, times are mostly those that processes waited for one.
 """
 
 import argparse
 import json
+import os
 import shutil
 import signal
 import statistics
@@ -319,6 +321,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             times, measured = measure(row, _say)
             results.append({"fault": row.fault, "times": times, "goal": row.goal})
             results[-1] |= {"measured": measured.text, "held": measured.held}
+            results[-1] |= {"load": round(os.getloadavg()[0], 1)}
             _say(_line(results[-1]))
     print(json.dumps(results, indent=2) if options.json else _table(results))
     return 0 if all(result["held"] for result in results) else 1
@@ -326,7 +329,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _table(results: Sequence[dict[str, object]]) -> str:
     return "\n".join(
-        ["| fault | times | measured | goal | held |", "|---|---|---|---|---|"]
+        ["| fault | times | measured | goal | held | load |", "|---|---|---|---|---|---|"]
         + [_line(result) for result in results]
     )
 
@@ -334,7 +337,7 @@ def _table(results: Sequence[dict[str, object]]) -> str:
 def _line(result: dict[str, object]) -> str:
     held = "yes" if result["held"] else "**no**"
     cells = [str(result[name]) for name in ("fault", "times", "measured", "goal")]
-    return f"| {' | '.join([*cells, held])} |"
+    return f"| {' | '.join([*cells, held, str(result['load'])])} |"
 
 
 def _both(one: Measured, other: Measured) -> Measured:
