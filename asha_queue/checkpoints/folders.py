@@ -6,7 +6,8 @@ Rules
   not even a frozen one that wakes up after its segment was given to another.
 * Files are written under another name; then come the manifest, a sync of everything, and one
   rename. What has no manifest under its final name does not exist.
-* Nothing here deletes what was once finished.
+* Nothing here deletes what was once finished. What a killed writer has left unfinished is removed
+  by the next holder of its segment: a frozen one that comes back to it could not make it count.
 * *Corrupt* (the files are not those of the manifest) and *unreachable* (this node does not see the
   experiment's folder at all, or may not read it) are told apart: one has lost the checkpoint, the
   other is a node with another disk.
@@ -109,6 +110,13 @@ class Checkpoints:
             "bytes": size,
             "digest": digest,
         }
+
+    def remove_unfinished(self, trial: int, token: int) -> None:
+        """Removes what earlier holders of the trial, with smaller tokens, have left unfinished."""
+        for folder in (self._home / "checkpoints" / self._uid / str(trial)).glob(".*.partial"):
+            writer = folder.name[1:].partition("-")[0]
+            if writer.isdecimal() and int(writer) < token:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def verify(self, checkpoint: Mapping[str, Any]) -> Path:
         """The checkpoint's folder, with every file compared with its manifest.

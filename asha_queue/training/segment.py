@@ -106,6 +106,8 @@ class ClaimedSegment:
         if answered(start) != "ok":
             return Ending("not run: it was given to another worker")
         self._site.rest.over()
+        if self._claim.attempt > 1:
+            self._checkpoints.remove_unfinished(self._message.trial, self._claim.token)
         self.progress = Progress(
             restored.resource, self._claim.target, self._specification["metric"]
         )

@@ -1,6 +1,8 @@
 """Checkpoints: written whole or not at all, verified, and never mistaken for another."""
 
+import errno
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +11,13 @@ from typing import Any
 import pytest
 
 from asha_queue.checkpoints import Checkpoints
-from asha_queue.errors import CheckpointCorrupt, CheckpointError, CheckpointUnreachable
+from asha_queue.checkpoints.trouble import full
+from asha_queue.errors import (
+    CheckpointCorrupt,
+    CheckpointError,
+    CheckpointUnreachable,
+    CheckpointUnwritable,
+)
 
 CLAIM = "0123456789abcdef"
 
@@ -175,3 +183,54 @@ def test_a_path_that_leaves_the_experiment_is_refused(
     other = write(Checkpoints(tmp_path / "storage", "other", "u2"))
     with pytest.raises(CheckpointCorrupt, match="not a folder of its experiment"):
         checkpoints.verify(record | {"path": f"digits/../{other['path']}"})
+
+
+def test_what_a_killed_writer_left_is_removed_by_the_next_holder_alone(
+    checkpoints: Checkpoints, tmp_path: Path
+) -> None:
+    kept = checkpoints.verify(write(checkpoints, token=5))
+    for token in (5, 7, 9):
+        (kept.parent / f".{token}-01234567-4.partial" / "parts").mkdir(parents=True)
+    checkpoints.remove_unfinished(17, token=7)
+    checkpoints.remove_unfinished(18, token=7)  # has none at all
+    assert sorted(path.name for path in kept.parent.iterdir()) == [
+        ".7-01234567-4.partial",
+        ".9-01234567-4.partial",
+        kept.name,
+    ]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO])
+def test_an_error_of_the_storage_is_told_from_the_program_s(
+    checkpoints: Checkpoints, number: int
+) -> None:
+    def fail(error: Exception) -> None:
+        with checkpoints.writer(17, 7, CLAIM, 4, {}):
+            try:
+                raise error
+            except Exception as cause:
+                raise RuntimeError("writing failed") from cause
+
+    with pytest.raises(CheckpointUnwritable, match=os.strerror(number)):
+        fail(OSError(number, os.strerror(number), "/runs/model"))
+    with pytest.raises(RuntimeError, match="writing failed"):
+        fail(OSError(errno.ENOENT, "no such file", "/elsewhere"))
+
+
+def test_a_folder_that_cannot_be_made_is_named(checkpoints: Checkpoints, tmp_path: Path) -> None:
+    (tmp_path / "storage").write_text("a file, and no folder")
+    with pytest.raises(CheckpointUnwritable, match="storage"):
+        write(checkpoints)
+
+
+def test_no_space_is_found_behind_whatever_hides_it() -> None:
+    def fail() -> None:
+        try:
+            raise OSError(errno.ENOSPC, "No space left on device", "/tmp/cache")
+        except OSError:
+            raise ValueError("the cache is broken") from None
+
+    with pytest.raises(ValueError, match="broken") as raised:
+        fail()
+    assert full(raised.value) == "/tmp/cache: No space left on device"
+    assert full(ValueError("a bug")) == ""
