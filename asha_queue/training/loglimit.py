@@ -7,7 +7,8 @@ Rules
   written, and so it can be shortened under the writers' hands.
 * The keeper does this, in a thread of its own: the program, and what it has started, may print
   without a pause in any language; and a storage that hangs must not stop the keeper.
-* What is printed between the last look at the file and its shortening is cut with the rest.
+* What is printed in the instant between the last read of the file and its shortening is cut with
+  the rest.
 """
 
 import os
@@ -21,6 +22,8 @@ LIMIT = 16 * 2**20
 FIRST = 8 * 2**20
 #: … and of its end.
 LAST = 2**20
+#: Reads by which the end may be reached of a file that grows meanwhile.
+PIECES = 100
 #: Bytes before the end of the beginning in which a whole line is looked for.
 LINE = 2**16
 #: Seconds between two looks; the shorter one while a log grows fast.
@@ -87,15 +90,19 @@ class LogLimit:
 
 def shorten(path: Path, log: _Log) -> int:
     """Cuts the middle out of a log; returns its new size."""
-    with path.open("r+b") as file:
+    with path.open("r+b", buffering=0) as file:
         file.seek(FIRST - LINE)
-        first = FIRST - LINE + (file.read(LINE).rfind(b"\n") + 1 or LINE)
-        size = file.seek(0, os.SEEK_END)
-        file.seek(size - LAST)
-        end = file.read(LAST)
-        end = end[end.find(b"\n") + 1 :]
-        log.cut += file.seek(0, os.SEEK_END) - first - len(end) - log.said
+        first = FIRST - LINE + ((file.read(LINE) or b"").rfind(b"\n") + 1 or LINE)
+        size = file.seek(-LAST, os.SEEK_END)
+        end = b""
+        for _ in range(PIECES):  # to the very end: the last words are worth most
+            if not (more := file.read(LAST)):
+                break
+            end = (end + more)[-LAST:]
+            size += len(more)
         file.truncate(first)
+    end = end[end.find(b"\n") + 1 :]
+    log.cut += size - first - len(end) - log.said
     said = f"{MARK}{log.cut:,} bytes; a log is kept below {LIMIT // 2**20} MiB\n"
     log.said = len(said)
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)

@@ -39,7 +39,7 @@ def test_a_long_log_keeps_its_first_lines_its_last_ones_and_what_comes_after(
     total = LIMIT // 16 + 1000
     written = lines(0, total)
     os.write(log, written)
-    wait_until(lambda: path.stat().st_size < LIMIT, "it is cut")
+    wait_until(lambda: is_cut(path), "it is cut")
     wait_until(lambda: MARK.encode() in path.read_bytes(), "the line is written")
     os.write(log, b"and then\n")
     before, count, after = cut(path.read_bytes())
@@ -51,6 +51,11 @@ def test_a_long_log_keeps_its_first_lines_its_last_ones_and_what_comes_after(
     assert cut_at(path) == len(before)
 
 
+def is_cut(path: Path) -> bool:
+    """Whether it is short, and the line that says so is written."""
+    return path.stat().st_size < LIMIT and MARK.encode() in path.read_bytes()
+
+
 def test_a_log_is_cut_again_and_the_line_counts_all_that_is_gone(tmp_path: Path, log: int) -> None:
     path = tmp_path / "log"
     limit = LogLimit()
@@ -59,7 +64,7 @@ def test_a_log_is_cut_again_and_the_line_counts_all_that_is_gone(tmp_path: Path,
     for turn in range(3):
         text = lines(10**7 * turn, LIMIT // 16 + 1000)
         written += os.write(log, text)
-        wait_until(lambda: path.stat().st_size < LIMIT, "it is cut")
+        wait_until(lambda: is_cut(path), "it is cut")
     limit.end(path)
     wait_until(lambda: path.read_bytes().count(MARK.encode()) == 1, "the line is written")
     before, count, after = cut(path.read_bytes())
@@ -73,7 +78,7 @@ def test_the_last_look_comes_when_the_segment_has_ended(tmp_path: Path, log: int
     limit.begin(path)
     os.write(log, b"x" * (LIMIT + 1))  # no line at all
     limit.end(path)
-    wait_until(lambda: path.stat().st_size < LIMIT, "it is cut")
+    wait_until(lambda: is_cut(path), "it is cut")
     assert cut(path.read_bytes())[1] == LIMIT + 1 - FIRST - LAST
 
 
