@@ -29,10 +29,11 @@ from asha_queue.store.journal import dump
 from tests.chaos import audit
 from tests.chaos.cluster import Cluster
 from tests.chaos.disks import small_disk
-from tests.chaos.faults import Hit, Scene, Steps, done
+from tests.chaos.faults import Steps, done
 from tests.chaos.ledger_program import fields as program_fields
 from tests.chaos.plan import Planned
 from tests.chaos.recovery import Idle, Journals
+from tests.chaos.scene import Hit, Scene
 from tests.chaos.witness import Witness
 
 #: Seconds between two rounds of the driver, and between two looks at the journals.

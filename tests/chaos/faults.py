@@ -5,26 +5,21 @@ in `finally` what would stay otherwise, so that closing it (Ctrl-C) heals it. It
 hit in a `Hit`; whether and when that recovered is read off the journals afterwards (`recovery.py`).
 """
 
-import base64
 import contextlib
-import json
-import os
 import random
 import signal
 import time
-from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator
 from typing import Any
-
-import redis
 
 from asha_queue.errors import StoreError
 from asha_queue.queue import QUEUE, Publisher, lists
 from asha_queue.settings import LEADER_LEASE, LEASE
 from asha_queue.store.contract import QueuedSegment
 from tests.chaos import clocks, disks
-from tests.chaos.cluster import Cluster, Member, Worker
-from tests.chaos.witness import Attempt, Witness
+from tests.chaos.cluster import Worker
+from tests.chaos.scene import Scene, kill, named_by, send
+from tests.chaos.witness import Attempt
 from tests.conftest import answers
 
 #: Seconds between two looks of a fault at what it waits for.
@@ -45,68 +40,17 @@ TAKEN = 8.0
 Steps = Generator[float, None, None]
 
 
-@dataclass
-class Hit:
-    """A fault that was done; times are seconds since the epoch."""
-
-    kind: str
-    at: float
-    #: When it was over, if it lasted: recovery counts from then.
-    over: float | None = None
-    #: Workers that lost what they trained: it must be started again, or they something else.
-    struck: list[str] = field(default_factory=list)
-    #: Workers that must start or complete something.
-    workers: list[str] = field(default_factory=list)
-    #: Segments that must start.
-    queued: list[Attempt] = field(default_factory=list)
-    #: Experiments that need a decision.
-    led: list[str] = field(default_factory=list)
-    note: str = ""
-
-
-@dataclass
-class Scene:
-    """What faults act on, and what they have hit."""
-
-    cluster: Cluster
-    witness: Witness
-    #: Seconds that a black hole lasts.
-    hole: float = 12.0
-    #: Whether the storage is a disk of its own, that may be filled.
-    disk: bool = False
-    hits: list[Hit] = field(default_factory=list)
-
-    def hit(self, kind: str, **facts: Any) -> Hit:
-        """Records a fault done now."""
-        hit = Hit(kind, time.time(), **facts)
-        self.hits.append(hit)
-        return hit
-
-    @property
-    def alive(self) -> list[str]:
-        """Names of the workers that run."""
-        return [worker.name for worker in self.cluster.workers()]
-
-    def worker(self, rng: random.Random, busy: bool) -> Worker | None:
-        """A worker with a keeper, and if `busy` one that trains."""
-        found = [worker for worker in self.cluster.workers() if worker.keeper]
-        if busy:
-            trains = self.witness.running
-            found = [worker for worker in found if worker.training and worker.name in trains]
-        return rng.choice(found) if found else None
-
-
 def training(scene: Scene, rng: random.Random) -> Steps:
     """SIGKILL of a training process."""
     worker = yield from _wait_for(lambda: scene.worker(rng, busy=True))
-    if worker and _kill(worker.training):
+    if worker and kill(worker.training):
         scene.hit("training", struck=[worker.name])
 
 
 def worker(scene: Scene, rng: random.Random) -> Steps:
     """SIGKILL of a worker's main process, at times of the next one too, in its first 50 ms."""
     worker = yield from _wait_for(lambda: scene.worker(rng, busy=False))
-    if worker is None or not _kill(worker.main):
+    if worker is None or not kill(worker.main):
         return
     scene.hit("worker", struck=[worker.name])
     if rng.random() < 0.5:
@@ -119,14 +63,14 @@ def worker(scene: Scene, rng: random.Random) -> Steps:
 
     born = yield from _wait_for(newborn)
     yield rng.uniform(0.0, 0.05)
-    if born and _kill(born.main):
+    if born and kill(born.main):
         scene.hit("worker", struck=[name], note="newborn")
 
 
 def keeper(scene: Scene, rng: random.Random) -> Steps:
     """SIGKILL of a keeper: the worker goes on."""
     worker = yield from _wait_for(lambda: scene.worker(rng, busy=False))
-    if worker and _kill(worker.keeper):
+    if worker and kill(worker.keeper):
         scene.hit("keeper", workers=[worker.name])
 
 
@@ -134,19 +78,21 @@ def launcher(scene: Scene, rng: random.Random) -> Steps:
     """SIGKILL of a launcher: its workers die with it."""
     member = rng.choice(scene.cluster.launchers)
     yield from _wait_for(lambda: member.pid)
-    if _kill(member.pid):
-        scene.hit("launcher", struck=_of(scene, member))
+    if kill(member.pid):
+        scene.hit("launcher", struck=scene.workers_of(member))
 
 
 def node(scene: Scene, rng: random.Random) -> Steps:
     """Everything of a node is gone at once, and stays away: only the lease tells."""
     member = rng.choice(scene.cluster.launchers)
-    held = [name for name in _of(scene, member) if name in scene.witness.running]
-    pids = [p for w in scene.cluster.workers() if w.name in _of(scene, member) for p in w.pids]
+    held = [name for name in scene.workers_of(member) if name in scene.witness.running]
+    pids = [
+        p for w in scene.cluster.workers() if w.name in scene.workers_of(member) for p in w.pids
+    ]
     member.wanted = False
     try:
         for pid in [member.pid, *pids]:
-            _kill(pid)
+            kill(pid)
         scene.hit("node", struck=held)
         yield PAST_LEASE + 5.0
     finally:
@@ -155,12 +101,12 @@ def node(scene: Scene, rng: random.Random) -> Steps:
 
 def coordinator(scene: Scene, rng: random.Random) -> Steps:
     """SIGKILL of a coordinator, mostly of one that leads."""
-    leads = _leads(scene)
+    leads = scene.leads()
     pids = [member.pid for member in scene.cluster.coordinators if member.pid]
     leading = [pid for pid in pids if pid in leads]
     if pids:
         pid = rng.choice(leading if leading and rng.random() < 0.8 else pids)
-        if _kill(pid):
+        if kill(pid):
             scene.hit("coordinator", led=leads.get(pid, []))
     yield 0.0
 
@@ -168,7 +114,7 @@ def coordinator(scene: Scene, rng: random.Random) -> Steps:
 def server(scene: Scene, rng: random.Random) -> Steps:
     """SIGKILL of the server, which is started again."""
     workers = scene.alive
-    if not _kill(scene.cluster.server.pid):
+    if not kill(scene.cluster.server.pid):
         return
     hit = scene.hit("server", workers=workers)
     yield from _wait_for(lambda: scene.cluster.server.pid)
@@ -178,7 +124,7 @@ def server(scene: Scene, rng: random.Random) -> Steps:
 
 def connections(scene: Scene, rng: random.Random) -> Steps:
     """CLIENT KILL of every connection of the server."""
-    with _client(scene) as client:
+    with scene.client() as client:
         for kind in ("normal", "pubsub"):
             client.client_kill_filter(_type=kind, skipme=True)
         scene.hit("connections", workers=scene.alive)
@@ -203,12 +149,12 @@ def hole(scene: Scene, rng: random.Random) -> Steps:
 def freeze(scene: Scene, rng: random.Random) -> Steps:
     """A training process stands still for a while: its keeper holds the lease."""
     worker = yield from _wait_for(lambda: scene.worker(rng, busy=True))
-    if worker and _signal(worker.training, signal.SIGSTOP):
+    if worker and send(worker.training, signal.SIGSTOP):
         hit = scene.hit("freeze", workers=[worker.name])
         try:
             yield HICCUP
         finally:
-            _signal(worker.training, signal.SIGCONT)
+            send(worker.training, signal.SIGCONT)
             hit.over = time.time()
 
 
@@ -218,27 +164,27 @@ def zombie(scene: Scene, rng: random.Random) -> Steps:
     worker = yield from _wait_for(lambda: scene.worker(rng, busy=True))
     if worker is None:
         return
-    stopped = [pid for pid in worker.pids if _signal(pid, signal.SIGSTOP)]
+    stopped = [pid for pid in worker.pids if send(pid, signal.SIGSTOP)]
     scene.hit("zombie", struck=[worker.name])
     try:
         yield PAST_LEASE
-        _signal(worker.training, signal.SIGCONT)
+        send(worker.training, signal.SIGCONT)
         yield ZOMBIE
     finally:
         for pid in stopped:
-            _signal(pid, signal.SIGCONT)
+            send(pid, signal.SIGCONT)
 
 
 def deposed(scene: Scene, rng: random.Random) -> Steps:
     """The leading coordinator is frozen until another leads, then goes on beside it."""
-    leads = yield from _wait_for(lambda: _leads(scene))
+    leads = yield from _wait_for(lambda: scene.leads())
     pid = rng.choice(sorted(leads)) if leads else 0
-    if pid and _signal(pid, signal.SIGSTOP):
+    if pid and send(pid, signal.SIGSTOP):
         scene.hit("deposed", led=leads[pid])
         try:
             yield LEADER_LEASE + 3.0
         finally:
-            _signal(pid, signal.SIGCONT)
+            send(pid, signal.SIGCONT)
 
 
 def delete(scene: Scene, rng: random.Random) -> Steps:
@@ -246,9 +192,9 @@ def delete(scene: Scene, rng: random.Random) -> Steps:
     wanted, gone = rng.randint(1, 3), list[Attempt]()
     deadline = time.monotonic() + TAKEN
     while len(gone) < wanted and time.monotonic() < deadline:
-        with _client(scene) as client:
+        with scene.client() as client:
             if taken := client.brpop(lists(QUEUE), timeout=LOOK_EVERY):
-                gone.append(_named_by(taken[1]))
+                gone.append(named_by(taken[1]))
         yield LOOK_EVERY
     if gone:
         scene.hit("delete", queued=gone)
@@ -281,7 +227,7 @@ def boundary(scene: Scene, rng: random.Random) -> Steps:
 def at_boundary(scene: Scene, rng: random.Random, name: str) -> Steps:
     """Whatever process comes to this boundary first dies there."""
     cluster = scene.cluster
-    known, leads = len(cluster.fired(name)), _leads(scene)
+    known, leads = len(cluster.fired(name)), scene.leads()
     cluster.arm(name)
     try:
         if name.startswith("release"):  # which only happens when a training process has died
@@ -301,8 +247,8 @@ def clock(scene: Scene, rng: random.Random) -> Steps:
     hours = rng.choice((-1, 1))
     member.environment |= clocks.environment(hours * 3600)
     yield from _wait_for(lambda: member.pid)
-    if _kill(member.pid):
-        workers = _of(scene, member) if member in scene.cluster.launchers else []
+    if kill(member.pid):
+        workers = scene.workers_of(member) if member in scene.cluster.launchers else []
         scene.hit("clock", struck=workers, note=f"{member.name} {hours:+d} h")
 
 
@@ -361,48 +307,3 @@ def _wait_for(look: Callable[[], Any], seconds: float = 5.0) -> Generator[float,
     while not (found := look()) and time.monotonic() < deadline:
         yield LOOK_EVERY
     return found
-
-
-def _kill(pid: int) -> bool:
-    return _signal(pid, signal.SIGKILL)
-
-
-def _signal(pid: int, number: signal.Signals) -> bool:
-    if pid <= 0:  # to the system, 0 means our own group
-        return False
-    try:
-        os.kill(pid, number)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-def _of(scene: Scene, launcher: Member) -> list[str]:
-    return [name for name in scene.cluster.names if name.endswith(f"@{launcher.name}")]
-
-
-def _leads(scene: Scene) -> dict[int, list[str]]:
-    """Process → the open experiments that it leads."""
-    leads: dict[int, list[str]] = {}
-    with contextlib.suppress(StoreError):
-        for uid in scene.witness.open:
-            if leader := scene.witness.store.describe(uid).leader:
-                leads.setdefault(int(leader.split(":")[1]), []).append(uid)
-    return leads
-
-
-@contextlib.contextmanager
-def _client(scene: Scene) -> Iterator[redis.Redis]:
-    """A connection for commands; a server that is down just now is left alone."""
-    client = redis.Redis.from_url(scene.cluster.url, socket_timeout=5)
-    try:
-        yield client
-    except redis.ConnectionError:
-        pass
-    finally:
-        client.close()
-
-
-def _named_by(message: bytes | str) -> Attempt:
-    _, kwargs, _ = json.loads(base64.b64decode(json.loads(message)["body"]))
-    return Attempt(*(kwargs[name] for name in ("uid", "trial", "rung", "attempt")))

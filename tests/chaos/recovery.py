@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tests.chaos.faults import Hit
+from tests.chaos.scene import Hit
 from tests.chaos.witness import ENDS, Attempt, Entry, attempt_of
 
 #: Seconds between two segments of a worker that are no idleness: one ends, the next one starts.

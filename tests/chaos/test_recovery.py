@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from tests.chaos.faults import Hit
 from tests.chaos.recovery import Journals
+from tests.chaos.scene import Hit
 from tests.chaos.witness import Attempt, Entry
 
 

@@ -17,7 +17,7 @@ from asha_queue.queue import Publisher
 from asha_queue.search.rules import check
 from asha_queue.store import connect
 from asha_queue.store.contract import Outcome, QueuedSegment, ScheduledSegment, Store
-from asha_queue.training.runner import answered
+from asha_queue.training.site import answered
 from asha_queue.views import journal
 from tests.conftest import free_port, wait_until
 from tests.processes.lab import Lab
