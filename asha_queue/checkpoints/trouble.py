@@ -22,12 +22,8 @@ def unwritable(error: BaseException, folder: Path) -> str:
     """Why `folder` could not be written, if that is behind an error in writing it; else nothing."""
     if reason := _reason(error, _BROKEN):
         return reason
-    if isinstance(error, Exception):
-        try:
-            free = shutil.disk_usage(folder).free
-        except OSError as gone:
-            return f"{folder}: {gone.strerror}"
-        if free < ALMOST_NOTHING:
+    if isinstance(error, Exception) and folder.is_dir():  # else the program has removed it
+        if shutil.disk_usage(folder).free < ALMOST_NOTHING:
             return f"{folder}: {os.strerror(errno.ENOSPC)}"
     return ""
 

@@ -217,6 +217,16 @@ def test_an_error_of_the_storage_is_told_from_the_program_s(
         fail(OSError(errno.ENOENT, "no such file", "/elsewhere"))
 
 
+def test_a_draft_that_the_program_has_removed_is_its_own_fault(checkpoints: Checkpoints) -> None:
+    def fail() -> None:
+        with checkpoints.writer(17, 7, CLAIM, 4, {}) as draft:
+            shutil.rmtree(draft.folder)
+            raise RuntimeError("my own")
+
+    with pytest.raises(RuntimeError, match="my own"):
+        fail()
+
+
 def test_a_folder_that_cannot_be_made_is_named(checkpoints: Checkpoints, tmp_path: Path) -> None:
     (tmp_path / "storage").write_text("a file, and no folder")
     with pytest.raises(CheckpointUnwritable, match="storage"):
