@@ -21,7 +21,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import psutil
@@ -75,7 +75,23 @@ class Server:
             return ""
 
     def start(self) -> str:
-        """Makes sure that a server answers and returns its URL."""
+        """Makes sure that a server answers and returns its URL.
+
+        Raises ServerError when none can be started, or its folder cannot be written.
+        """
+        with self._writing():
+            return self._start()
+
+    def tend(self) -> None:
+        """Starts the server again if it died; takes over from an owner that is gone. Raises as
+        `start` does."""
+        with self._writing():
+            if not self.owned and not self._take_lock():
+                return
+            if self._process is None or self._process.poll() is not None:
+                self._launch()
+
+    def _start(self) -> str:
         self._data.mkdir(parents=True, exist_ok=True, mode=0o700)
         deadline = time.monotonic() + ORPHAN_WAIT
         while not self._take_lock():
@@ -92,13 +108,6 @@ class Server:
         self._launch()
         return self.url
 
-    def tend(self) -> None:
-        """Starts the server again if it died; takes over from an owner that is gone."""
-        if not self.owned and not self._take_lock():
-            return
-        if self._process is None or self._process.poll() is not None:
-            self._launch()
-
     def stop(self) -> None:
         """Ends the server if it is ours; a guest leaves it alone."""
         if self._process and self._process.poll() is None:
@@ -108,6 +117,16 @@ class Server:
             self._address.unlink(missing_ok=True)
             os.close(self._lock)
             self._lock = None
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise ServerError(
+                f"the embedded server cannot write to {self._data}: {error.strerror}. Make it "
+                f"writable, or room on its disk; then the same command goes on where it was."
+            ) from None
 
     def _take_lock(self) -> bool:
         descriptor = os.open(self._data / "lock", os.O_RDWR | os.O_CREAT, 0o600)

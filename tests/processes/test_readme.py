@@ -76,6 +76,9 @@ def test_the_first_command_prints_what_the_readme_shows_and_the_others_follow(cl
         if not line.startswith("$"):
             form = re.sub(r"\\?[\d.,]+", r"[\\d.,]+", re.escape(line))
             assert re.search(form, printed), f"no line such as {line!r} in\n{printed}"
+    shutil.rmtree(clone / "asha-runs" / ".valkey")  # the server has lost its data
+    [restore] = commands("asha-queue restore")
+    assert "256 trials" in call(restore, clone)
     looks = commands("asha-queue status digits 17")
     assert len(looks) == 6
     for look in looks:

@@ -1,5 +1,6 @@
 """Workers that cannot write stand aside until they can: no trial fails for it."""
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ import redis
 
 from asha_queue.store import keys
 from tests.conftest import wait_until
+from tests.processes.directory import Directory
 from tests.processes.lab import Lab
 
 
@@ -24,18 +26,27 @@ def aside(lab: Lab) -> dict[str, str]:
     return {worker.name: worker.aside for worker in lab.store.workers() if worker.aside}
 
 
+@contextlib.contextmanager
+def mounted(folder: Path, size: str) -> Iterator[None]:
+    """A file system of this size on a folder."""
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(folder)]
+    if not shutil.which("mount") or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("no file system can be mounted here: it takes root")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
 @pytest.fixture
 def small_disk(lab: Lab) -> Iterator[Path]:
     """The lab's storage on a file system of one megabyte."""
     lab.storage.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(lab.storage)]
-    if not shutil.which("mount") or subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("no file system can be mounted here: it takes root")
-    yield lab.storage
-    for process in lab.processes():
-        process.kill()
-    wait_until(lambda: not lab.processes(), "no process has files there")
-    subprocess.run(["umount", "--lazy", str(lab.storage)], check=True)
+    with mounted(lab.storage, "1m"):
+        yield lab.storage
+        for process in lab.processes():
+            process.kill()
+        wait_until(lambda: not lab.processes(), "no process has files there")
 
 
 def test_a_full_disk_fails_no_trial_and_training_goes_on_when_there_is_room(
@@ -63,6 +74,27 @@ def test_a_full_disk_fails_no_trial_and_training_goes_on_when_there_is_room(
     assert completed["reached"] == 2
     assert lab.entries(uid, "failed") == []
     assert not list(small_disk.rglob("*.partial"))
+
+
+def test_a_run_on_a_full_disk_ends_in_one_message_and_goes_on_when_there_is_room(
+    directory: Directory,
+) -> None:
+    runs = directory.path / "asha-runs"
+    runs.mkdir()
+    with mounted(runs, "24m"):
+        running = directory.start("run", "exp.py", "--workers", "1", STEP="0.2")
+        wait_until((runs / "quick" / "journal.jsonl").exists, "it runs")
+        ballast = runs / "ballast"
+        with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(2**14))
+        _, said = running.communicate(timeout=60)
+        assert running.returncode == 2
+        assert "Traceback" not in said
+        assert said.splitlines()[-1].startswith("asha-queue: the embedded server")
+        ballast.unlink()
+        assert "best" in directory.call("run", "exp.py", "--workers", "1")
+        directory.end()
 
 
 def test_a_library_that_hides_a_full_disk_behind_its_own_error_is_seen_through(
