@@ -20,7 +20,7 @@ TICK: Final = 1.0
 #: Seconds that a leader stays leader without renewing …
 LEADER_LEASE: Final = 5.0
 #: … and if its connection has ended, as it does when its process is killed.
-LEADER_SILENT: Final = 2.0
+LEADER_SILENT: Final = 1.5
 #: Seconds after which a silent worker no longer counts as a slot.
 WORKER_TIMEOUT: Final = 25.0
 

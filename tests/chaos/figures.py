@@ -21,10 +21,14 @@ from pathlib import Path
 from asha_queue.settings import LEASE
 from tests.chaos.driver import Driver, Load, Outcome
 from tests.chaos.faults import BOUNDARIES, impossible
+from tests.chaos.misfits import Cost, another_program, broken_device
 from tests.chaos.plan import repeated
 from tests.chaos.recovery import Journals
+from tests.chaos.takeover import take_over
 from tests.chaos.two_runs import kill_and_start
 
+#: Seconds that a worker waits for its next segment anyway, on a busy machine.
+NO_TIME = 1.0
 #: Seeds of all figures.
 SEED = 7
 
@@ -124,6 +128,29 @@ def flat(outcome: Outcome) -> Measured:
     return _both(safe(outcome), Measured(text, not grown))
 
 
+def misfit(folder_costs: Callable[[Path], Cost]) -> Callable[[int], Measured]:
+    """A node that can train nothing, beside a good one."""
+
+    def measure(times: int) -> Measured:
+        with tempfile.TemporaryDirectory(prefix="asha-chaos-") as folder:
+            cost = folder_costs(Path(folder))
+        text = (
+            f"{cost.failed} trials failed, {cost.in_vain} attempts in vain, the others waited "
+            f"{cost.longest_wait:.1f} s at most"
+        )
+        held = not cost.violations and not cost.failed and bool(cost.said)
+        return Measured(text, held and cost.longest_wait < NO_TIME)
+
+    return measure
+
+
+def takeover(times: int) -> Measured:
+    """The leader of 100,000 trials killed, beside a standby and alone."""
+    with tempfile.TemporaryDirectory(prefix="asha-chaos-") as folder:
+        seconds = take_over(Path(folder), 100_000, times)
+    return Measured(str(seconds), seconds.longest <= 3.0)
+
+
 def two_runs(times: int) -> Measured:
     """One of two runs in a directory killed and started again at once."""
     folder = Path(tempfile.mkdtemp(prefix="asha-chaos-"))
@@ -209,6 +236,33 @@ ROWS = [
         (0.0, 0.0),
         safe,
         own=two_runs,
+    ),
+    Row(
+        "node with another program",
+        "sets itself aside; no trial fails, others lose no time",
+        [],
+        1,
+        (0.0, 0.0),
+        safe,
+        own=misfit(another_program),
+    ),
+    Row(
+        "node with a broken device",
+        "sets itself aside; no trial fails, others lose no time",
+        [],
+        1,
+        (0.0, 0.0),
+        safe,
+        own=misfit(broken_device),
+    ),
+    Row(
+        "takeover of 100,000 trials",
+        "first decision ≤ 3 s",
+        [],
+        3,
+        (0.0, 0.0),
+        safe,
+        own=takeover,
     ),
     Row(
         "coordinator killed every 1-3 s",
