@@ -35,8 +35,9 @@ class Saved:
 
 
 @dataclass
-class RestoredTrial:
-    """A trial's record; names and states are those of `scripts/common.lua`."""
+class TrialRecord:
+    """A trial's record, as far as a journal tells it; names and states are those of
+    `scripts/common.lua`."""
 
     trial: int
     config: Json
@@ -56,6 +57,11 @@ class RestoredTrial:
     lost_at: int = 0
     avoid: str = ""
     checkpoints: list[Saved] = field(default_factory=list)
+
+
+@dataclass
+class RestoredTrial(TrialRecord):
+    """A record while its journal is folded."""
 
     def forget_troubles(self) -> None:
         """Failures and losses are counted per rung, and from a retry on."""

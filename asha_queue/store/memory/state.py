@@ -6,37 +6,19 @@ from asha_queue import settings
 from asha_queue.errors import ProtocolError
 from asha_queue.store import journal
 from asha_queue.store.contract import Attendant, Decided, Json, Snapshot, State, Worker
-from asha_queue.store.restoration import Saved
+from asha_queue.store.restoration import Saved, TrialRecord
 
 
 @dataclass
-class Record:
+class Record(TrialRecord):
     """One trial; the states and what moves them are the table in `scripts/common.lua`."""
 
-    trial: int
-    config: Json
-    bracket: int = 0
-    rung: int = 0
-    target: int = 0
-    attempt: int = 1
-    state: str = "QUEUED"
     due: float = 0.0
     publications: int = 0
     deadline: int = 0
-    token: int = 0
     claim: str = ""
-    worker: str = ""
-    started: int = 0
-    ended_token: int = 0
     ended_claim: str = ""
-    ended_how: str = ""
-    failures: int = 0
-    losses: int = 0
-    unwitnessed: int = 0
-    lost_at: int = 0
-    avoid: str = ""
     avoid_until: float = 0.0
-    checkpoints: list[Saved] = field(default_factory=list)
 
     @property
     def reached(self) -> int:
