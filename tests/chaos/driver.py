@@ -16,6 +16,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -46,8 +47,8 @@ START = 60.0
 FINISH = 180.0
 #: Trials not begun below which the next experiment is submitted, beside the one that ends.
 REFILL = 6
-#: Megabytes of the storage, where it can be a file system of its own.
-DISK = 64
+#: Megabytes of the storage where it is to be filled: room for the checkpoints of an hour or so.
+DISK = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,9 @@ class Driver:
         self.folder = Path(tempfile.mkdtemp(prefix="asha-chaos-"))
         self._storage = self.folder / "runs"
         self._storage.mkdir()
-        self._mounted = small_disk(self._storage, DISK)
+        # only where it is to be filled: a long run needs more than that
+        wanted = any(planned.kind == "disk" for planned in plan)
+        self._mounted = small_disk(self._storage, DISK) if wanted else nullcontext(False)
         has_disk = self._mounted.__enter__()
         self._at_work: list[tuple[float, Steps]] = []
         self._cluster = Cluster(self.folder, self._storage)
