@@ -76,7 +76,9 @@ def within(seconds: float) -> Judge:
         times = [time for time in outcome.recoveries if time is not None]
         if not times:
             return Measured("nothing recovered", False)
-        text = f"recovery p50 {statistics.median(times):.1f} s, max {max(times):.1f} s"
+        # the others had nothing left to do, or were hit again before they could
+        text = f"{len(times)} of {len(outcome.hits)} recovered, "
+        text += f"p50 {statistics.median(times):.1f} s, max {max(times):.1f} s"
         return _both(safe(outcome), Measured(text, max(times) <= seconds))
 
     return judge
