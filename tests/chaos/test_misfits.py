@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.chaos.misfits import another_program, broken_device
 
 
+@pytest.mark.slow
 def test_a_node_with_another_program_costs_the_others_no_time(tmp_path: Path) -> None:
     cost = another_program(tmp_path)
     print(f"\n{cost}")
@@ -14,6 +17,7 @@ def test_a_node_with_another_program_costs_the_others_no_time(tmp_path: Path) ->
     assert cost.longest_wait < 3
 
 
+@pytest.mark.slow
 def test_no_trial_fails_for_a_broken_device(tmp_path: Path) -> None:
     cost = broken_device(tmp_path)
     print(f"\n{cost}")

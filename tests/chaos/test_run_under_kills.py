@@ -79,6 +79,7 @@ def run(tmp_path: Path) -> Iterator[Run]:
     run.end()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_thirty_kills_lose_nothing_finished_and_leave_no_process(run: Run) -> None:
     rng = random.Random(SEED)

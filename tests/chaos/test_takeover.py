@@ -8,6 +8,7 @@ from asha_queue.settings import LEADER_LEASE
 from tests.chaos.takeover import take_over
 
 
+@pytest.mark.slow
 def test_a_killed_leader_is_replaced_before_its_lease_is_over(tmp_path: Path) -> None:
     seconds = take_over(tmp_path, trials=100, times=1)
     print(f"\n100 trials taken over {seconds}")

@@ -160,6 +160,7 @@ def test_a_segment_whose_store_was_lost_is_ended_by_its_worker_after_the_restore
         assert lab.entries(uid, "lost") == []
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_the_tail_of_a_rolled_back_append_only_file_is_run_again(
     fleet: Lab, valkey_aof: Valkey, tmp_path: Path
