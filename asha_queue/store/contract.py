@@ -258,8 +258,8 @@ class Store(Protocol):
         """The workers heard within WORKER_TIMEOUT, by name."""
 
     def set_aside(self, worker: str, reason: str) -> None:
-        """This worker can train nothing at present: it is given nothing for a while, unless it is
-        set aside already; each time for longer, until it completes a segment."""
+        """This worker cannot save at present: it is given nothing for a while, unless it is set
+        aside already; each time for longer, until it saves a checkpoint or completes a segment."""
 
     def drain(self, workers: Sequence[str], by: str) -> None:
         """Marks workers that shall hand back their segments and end."""

@@ -48,7 +48,11 @@ class Segments(Part):
         return answer
 
     def checkpoint(self, uid: str, trial: int, token: int, checkpoint: Json) -> Written:
-        return self._written("checkpoint", uid, trial, token, *_checkpoint(checkpoint))
+        where = [keys.experiment(uid), keys.TROUBLES, keys.ASIDE]
+        answer: Written = self._connection.run(
+            "checkpoint", where, trial, token, *_checkpoint(checkpoint)
+        )
+        return answer
 
     def complete(self, uid: str, trial: int, token: int, outcome: Outcome) -> Written:
         where = [keys.experiment(uid), keys.TROUBLES, keys.ASIDE]

@@ -679,6 +679,25 @@ def test_a_refused_segment_goes_to_another_node_soon(side: Side, store: Store) -
     assert store.refusals(UID) == {}
 
 
+def test_a_message_that_is_lost_after_many_refusals_is_published_again_soon(
+    side: Side, store: Store
+) -> None:
+    schedule(store, new(0))
+    store.beat("a", {})
+    store.set_aside("a", "its storage is full")
+    for turn in range(8):
+        store.published(UID, [(0, 0, 1)])
+        if turn % 2:
+            store.refuse(UID, 0, 0, 1, "b", "digits.py differs")
+        else:
+            assert store.claim(UID, 0, 0, 1, f"c{turn}", "a").outcome == "aside"
+        side.advance(REFUSED_AGAIN + 0.1)
+    store.published(UID, [(0, 0, 1)])
+    assert store.due(UID) == []
+    side.advance(PUBLISH_AGAIN + 1)
+    assert [segment.trial for segment in store.due(UID)] == [0]
+
+
 def test_a_worker_gives_back_what_it_claimed_and_cannot_start(side: Side, store: Store) -> None:
     schedule(store, new(0))
     token = claim(store, 0).token
@@ -797,6 +816,28 @@ def test_a_worker_that_cannot_save_is_set_aside_and_forgotten_when_it_leaves(
     side.advance(WORKER_TIMEOUT + 1)
     fleet.beat("gpu0@good", {})  # forgets those that are silent
     assert fleet.claim(UID, 0, 0, 1, "c", "gpu0@bad").outcome == "run"
+
+
+def test_a_checkpoint_ends_the_troubles_of_a_worker_that_could_not_save(
+    side: Side, fleet: Store
+) -> None:
+    schedule(fleet, new(0), new(1), new(2))
+    for trial in range(2):
+        token = run(fleet, trial, worker="gpu0@bad")
+        fleet.set_aside("gpu0@bad", "its storage is full")
+        fleet.checkpoint(UID, trial, token, saved(1))
+        assert aside(fleet) == {}
+    fleet.set_aside("gpu0@bad", "its storage is full")
+    assert fleet.claim(UID, 2, 0, 1, "c", "gpu0@bad").aside_for <= ASIDE  # for the first time again
+
+
+def test_a_checkpoint_ends_no_row_of_failures(side: Side, fleet: Store) -> None:
+    for trial in range(IN_A_ROW):
+        fail_on(fleet, trial, "gpu0@bad")
+    schedule(fleet, new(IN_A_ROW))
+    fleet.checkpoint(UID, IN_A_ROW, run(fleet, IN_A_ROW, worker="gpu0@bad"), saved(1))
+    complete_elsewhere(fleet, 0, "gpu0@good")
+    assert list(aside(fleet)) == ["gpu0@bad"]
 
 
 def test_a_retry_avoids_the_whole_host_while_another_lives(store: Store) -> None:

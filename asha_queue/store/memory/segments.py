@@ -28,10 +28,10 @@ class Segments(Fleet):
         if reason := _unclaimable(experiment, r, rung, attempt):
             return Claim("refused", reason)
         if (aside := self._aside(worker)).till:
-            r.due = self.clock() + settings.REFUSED_AGAIN
+            r.refused(self.clock())
             return Claim("aside", aside.reason, aside_for=aside.till - self.clock())
         if self._avoids(r, worker):
-            r.due = self.clock() + settings.REFUSED_AGAIN
+            r.refused(self.clock())
             name = f"trial {r.trial} rung {r.rung} attempt {r.attempt}"
             return Claim("refused", f"{name} avoids {r.avoid}, where it failed")
         r.token = max(r.token + 1, microseconds(self.clock()))
@@ -105,6 +105,9 @@ class Segments(Fleet):
             return "stale"
         r.check(0, checkpoint)
         r.push(clean(checkpoint))
+        troubles = self.memory.troubles.get(r.worker)
+        if troubles and not troubles.failed:
+            del self.memory.troubles[r.worker]
         return "ok"
 
     def complete(self, uid: str, trial: int, token: int, outcome: Outcome) -> Written:
@@ -208,9 +211,9 @@ class Segments(Fleet):
                 return
             if r.state == "RUNNING" and r.worker == worker and r.started != r.token:
                 r.state, r.claim = "QUEUED", ""
-                r.due = self.clock() + settings.REFUSED_AGAIN
+                r.refused(self.clock())
             elif r.state == "QUEUED":
-                r.due = self.clock() + settings.REFUSED_AGAIN
+                r.refused(self.clock())
 
     def refusals(self, uid: str) -> dict[str, str]:
         experiment = self.memory.experiments.get(uid)

@@ -53,6 +53,10 @@ class Record(TrialRecord):
                 f"beyond its target {self.target}"
             )
 
+    def refused(self, now: float) -> None:
+        """Its message came, to a worker that cannot take it."""
+        self.publications, self.due = 0, now + settings.REFUSED_AGAIN
+
     def close(self, state: str, how: str) -> None:
         """Ends the present claim; `how` answers those who ask again."""
         self.state = state

@@ -1,6 +1,8 @@
--- checkpoint(experiment; trial, token, path, resource, metrics, text) → 'ok' | 'stale' | 'unknown'
+-- checkpoint(experiment, troubles, aside; trial, token, path, resource, metrics, text) → 'ok' | 'stale' | 'unknown'
 --
 -- KEYS[1]  the experiment's hash; writes the trial's checkpoints
+-- KEYS[2]  hash of worker → its troubles: one that could not save can save again
+-- KEYS[3]  zset of the workers set aside
 -- ARGV[1]  trial
 -- ARGV[2]  token of the claim, which is kept with the checkpoint
 -- ARGV[3]  path
@@ -14,4 +16,5 @@ local error = misfit(r, '', ARGV[3], ARGV[4])
 if error then return error end
 
 push(r, ARGV[3], ARGV[4], ARGV[5], ARGV[6])
+recover(KEYS[2], KEYS[3], r.worker, true)
 return 'ok'

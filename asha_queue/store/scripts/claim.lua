@@ -44,7 +44,7 @@ if r.state == 'IDLE' then return {'refused', name .. ' is completed'} end
 if r.state == 'FINAL' then return {'refused', name .. ' has failed for good'} end
 local till = tonumber(redis.call('ZSCORE', KEYS[4], worker) or 0)
 if till > now then
-  redis.call('ZADD', queued, digits(now + REFUSED_AGAIN), trial)
+  refused(r)
   return {'aside', troubles(KEYS[3], worker).reason, digits(till - now)}
 end
 
@@ -62,7 +62,7 @@ local function avoids()
 end
 
 if avoids() then
-  redis.call('ZADD', queued, digits(now + REFUSED_AGAIN), trial)
+  refused(r)
   return {'refused', name .. ' avoids ' .. r.avoid .. ', where it failed'}
 end
 

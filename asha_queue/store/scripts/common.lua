@@ -157,6 +157,12 @@ local function open(r, config)
   redis.call('ZADD', queued, digits(now), r.trial)
 end
 
+-- Its message came, to a worker that cannot take it: it is due soon, as if never published.
+local function refused(r)
+  redis.call('HSET', r.key, 'publications', 0)
+  redis.call('ZADD', queued, digits(now + REFUSED_AGAIN), r.trial)
+end
+
 local function again(r)
   r.attempt = digits(r.attempt + 1)
   open(r, redis.call('HGET', r.key, 'config'))
@@ -197,7 +203,8 @@ end
 -- Troubles of workers. A worker on which IN_A_ROW different trials have failed one after the other,
 -- one of which was then trained elsewhere, is set aside: it, and not the programs, is to blame. So
 -- is one that cannot write its checkpoints. Each time it rests twice as long, from ASIDE up to
--- ASIDE_MAX; a segment that it completes ends its troubles.
+-- ASIDE_MAX. A segment that it completes ends its troubles, and so does a checkpoint, if that is all
+-- that it could not do.
 
 -- What is wrong with a worker, all strings: how many trials have `failed` in a row, the last `trial`
 -- of them, the one that was trained elsewhere (`blamed`), the `reason` and length of its last `pause`.
@@ -212,6 +219,13 @@ local function rest(key, aside, worker, t, reason)
   t.pause, t.reason = digits(pause), reason
   redis.call('HSET', key, worker, cjson.encode(t))
   redis.call('ZADD', aside, digits(now + pause), worker)
+end
+
+-- Ends the troubles of a worker; or only those of one on which nothing has failed.
+local function recover(key, aside, worker, unless_failed)
+  if unless_failed and troubles(key, worker).failed ~= '0' then return end
+  redis.call('HDEL', key, worker)
+  redis.call('ZREM', aside, worker)
 end
 
 -- Notes a failure (`trial`) of a worker, or that what has failed there was trained elsewhere

@@ -19,8 +19,7 @@ if error then return error end
 if ARGV[5] ~= '' then push(r, ARGV[5], ARGV[6], ARGV[7], ARGV[8]) end
 append('completed', head(r, r.token, r.worker) .. ARGV[3], true)
 close(r, 'IDLE', 'completed')
-redis.call('HDEL', KEYS[2], r.worker)
-redis.call('ZREM', KEYS[3], r.worker)
+recover(KEYS[2], KEYS[3], r.worker)
 if r.avoid ~= '' and r.avoid ~= r.worker then
   local name = redis.call('HGET', experiment, 'name')
   blame(KEYS[2], KEYS[3], r.avoid, nil, 'trial ' .. r.trial .. ' of ' .. name)

@@ -18,6 +18,6 @@ if claimed then
   redis.call('ZREM', running, r.trial)
 end
 if claimed or r.state == 'QUEUED' then
-  redis.call('ZADD', queued, digits(now + REFUSED_AGAIN), r.trial)
+  refused(r)
 end
 return 'ok'
