@@ -40,7 +40,7 @@ class Supervisor:
         folder = tempfile.mkdtemp(prefix=PREFIX, dir="/tmp" if long else None)
         #: Tells this worker's processes from those of others.
         self.token = secrets.token_hex(4)
-        remove_stale(Path(folder).parent)
+        remove_stale(Path(folder))
         #: The keeper's socket, in a folder for this user alone.
         self.path = str(Path(folder) / "keeper")
         self._environment = os.environ | {"ASHA_QUEUE_BROKER": broker}
@@ -92,12 +92,14 @@ class Supervisor:
             self._keeper = self._start()
 
 
-def remove_stale(parent: Path) -> None:
-    """Removes the folders of keepers that were killed together with their workers."""
-    for folder in parent.glob(f"{PREFIX}*"):
+def remove_stale(new: Path) -> None:
+    """Removes the folders of keepers that were killed together with their workers, beside a new
+    one. Its time is the present one: this process's clock may be another than that of the files."""
+    now = new.lstat().st_mtime
+    for folder in new.parent.glob(f"{PREFIX}*"):
         with suppress(OSError):
             about = folder.lstat()
-            if about.st_uid != os.getuid() or time.time() - about.st_mtime < STALE:
+            if about.st_uid != os.getuid() or now - about.st_mtime < STALE:
                 continue
             path = folder / "keeper"
             with socket.socket(socket.AF_UNIX) as probe:

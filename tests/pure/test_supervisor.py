@@ -27,24 +27,41 @@ def keeper_folder(parent: Path, name: str, age: float = 3600.0) -> tuple[Path, s
     return folder, listener
 
 
+def new_folder(parent: Path) -> Path:
+    """The folder of the keeper that is about to start."""
+    folder = parent / f"{PREFIX}mine"
+    folder.mkdir()
+    return folder
+
+
 def test_the_folder_of_a_killed_keeper_is_removed(parent: Path) -> None:
     folder, listener = keeper_folder(parent, "dead")
     listener.close()
-    remove_stale(parent)
+    remove_stale(new_folder(parent))
     assert not folder.exists()
 
 
 def test_the_folder_of_a_living_keeper_stays(parent: Path) -> None:
     folder, listener = keeper_folder(parent, "alive")
     with listener:
-        remove_stale(parent)
+        remove_stale(new_folder(parent))
         assert (folder / "keeper").is_socket()
 
 
 def test_a_folder_that_was_just_made_stays(parent: Path) -> None:
     folder, listener = keeper_folder(parent, "new", age=0.0)
     listener.close()
-    remove_stale(parent)
+    remove_stale(new_folder(parent))
+    assert folder.exists()
+
+
+def test_a_folder_that_was_just_made_stays_whatever_the_clock_says(
+    parent: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.time", lambda: 2e10)
+    folder, listener = keeper_folder(parent, "new", age=0.0)
+    listener.close()
+    remove_stale(new_folder(parent))
     assert folder.exists()
 
 
@@ -54,5 +71,5 @@ def test_what_a_dead_keeper_s_worker_left_in_the_folder_goes_with_it(parent: Pat
     (folder / "heap").touch()
     then = folder.stat().st_mtime - 3600
     os.utime(folder, (then, then))
-    remove_stale(parent)
+    remove_stale(new_folder(parent))
     assert not folder.exists()
