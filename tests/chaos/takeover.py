@@ -128,12 +128,14 @@ class Stage:
         wait_until(lambda: time.monotonic() > calm, "a moment", READ)
 
     def first_decision(self, then: bool) -> float:
-        """Kills the coordinators but the last that was started, or all of them and starts another
-        one `then`; frees a slot, and returns the seconds until that is filled."""
+        """Kills the coordinator that leads, or all of them and starts another one `then`; frees a
+        slot, and returns the seconds until that is filled."""
         self._store.beat(WORKER, {"queues": ["asha"]})
-        for process in self._started if then else self._started[:-1]:
-            process.kill()
-            process.wait()
+        leader = int(self._store.describe(self._uid).leader.split(":")[1])
+        for process in self._started:
+            if then or process.pid == leader:
+                process.kill()
+                process.wait()
         began = time.monotonic()
         self._complete()
         last = self._store.describe(self._uid).last
