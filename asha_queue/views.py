@@ -5,7 +5,7 @@ live reports; nothing is stored. Times are seconds, resources in the user's unit
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from asha_queue.result import Best, Result, TrialResult
@@ -172,9 +172,7 @@ def seconds_left(result: Result, workers: int) -> float | None:
     return (expected_resource(result) - result.resource_spent) * per_unit / workers
 
 
-def trial_view(
-    trial: TrialResult, search: Asha, attempts: Sequence["Attempt"] = ()
-) -> dict[str, Any]:
+def trial_view(trial: TrialResult, search: Asha) -> dict[str, Any]:
     """One trial, for each of its rungs why it was promoted or not, and how each attempt ended."""
     rungs = []
     for rung in trial.results:
@@ -203,82 +201,10 @@ def trial_view(
         "resource": trial.resource,
         "attempts": trial.attempts,
         "error": trial.error,
-        "history": [asdict(attempt) for attempt in attempts],
+        "history": [asdict(attempt) for attempt in trial.history.all],
         "rungs": rungs,
         "curve": [[step, metrics] for step, metrics in trial.curve],
     }
-
-
-@dataclass(slots=True)
-class Attempt:
-    """One try at a segment; `state` is "queued", "running", or the way it ended: "completed",
-    "suspended", "failed", "lost" or "cancelled". `why` is the error, or the reason of a loss."""
-
-    rung: int
-    attempt: int
-    target: int
-    state: str = "queued"
-    worker: str | None = None
-    start: int | None = None
-    reached: int | None = None
-    why: str = ""
-
-    @property
-    def started(self) -> bool:
-        return self.start is not None
-
-    @property
-    def ended(self) -> bool:
-        return self.state not in ("queued", "running")
-
-    @property
-    def reason(self) -> str:
-        """The first line of `why`."""
-        return self.why.partition("\n")[0]
-
-    @property
-    def place(self) -> str:
-        """Which it is and how it ended, without the reason."""
-        worker = f"  {self.worker}" if self.worker else ""
-        reached = f" at {self.reached}" if self.reached is not None else ""
-        return (
-            f"rung {self.rung} attempt {self.attempt}{worker}  {self.start or 0} → {self.target}  "
-            f"{self.state}{reached}"
-        )
-
-    def __str__(self) -> str:
-        return f"{self.place}{self.reason and ': '}{self.reason}"
-
-
-class Attempts:
-    """The attempts of one trial, in the order in which they were scheduled."""
-
-    def __init__(self, trial: int) -> None:
-        self._trial = trial
-        self._found: dict[tuple[int, int], Attempt] = {}
-
-    @property
-    def all(self) -> list[Attempt]:
-        return list(self._found.values())
-
-    def apply(self, entry: Mapping[str, Any]) -> None:
-        """Folds one entry of the journal."""
-        kind = entry["type"]
-        if kind == "cancelled":
-            for attempt in self._found.values():
-                attempt.state = attempt.state if attempt.ended else kind
-        if entry.get("trial") != self._trial or "attempt" not in entry:
-            return
-        place = (entry["rung"], entry["attempt"])
-        if kind == "scheduled":
-            self._found[place] = Attempt(*place, entry["target"])
-        elif known := self._found.get(place):
-            known.worker = entry.get("worker") or known.worker
-            if kind == "started":
-                known.state, known.start = "running", entry["start"]
-            elif kind in ("completed", "suspended", "failed", "lost"):
-                known.state, known.reached = kind, entry.get("reached")
-                known.why = entry.get("error") or entry.get("reason") or ""
 
 
 def verdict(rung: Mapping[str, Any], eta: int) -> str:

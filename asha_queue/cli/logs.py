@@ -12,10 +12,11 @@ from asha_queue import where
 from asha_queue.cli.common import broker_option, json_option, opened_store, print_json
 from asha_queue.errors import AshaQueueError, UnknownExperiment
 from asha_queue.handle import uid_of
+from asha_queue.result import Attempt, Attempts
 from asha_queue.store.contract import Store
 from asha_queue.training.loglimit import cut_at
 from asha_queue.training.output import log_file
-from asha_queue.views import Attempt, Attempts, journal
+from asha_queue.views import journal
 
 #: Seconds between two looks at a log that is followed.
 LOOK_EVERY = 0.3

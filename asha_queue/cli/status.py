@@ -18,11 +18,9 @@ from asha_queue.search.configuration import short
 from asha_queue.store.contract import Store
 from asha_queue.terminal import picture, value_of
 from asha_queue.views import (
-    Attempts,
     LivePoints,
     duration,
     fleet,
-    journal,
     number,
     overview,
     trial_view,
@@ -137,10 +135,7 @@ def _trial(store: Store, uid: str, trial: int, as_json: bool) -> None:
             f"experiment {fold.specification.name} has no trial {trial}; "
             f"{len(trials)} were started, numbered from 0"
         )
-    attempts = Attempts(trial)
-    for entry in journal(store, uid):
-        attempts.apply(entry)
-    view = trial_view(trials[trial], fold.search, attempts.all)
+    view = trial_view(trials[trial], fold.search)
     if as_json:
         print_json(view)
         return
@@ -150,7 +145,7 @@ def _trial(store: Store, uid: str, trial: int, as_json: bool) -> None:
         why = verdict(rung, fold.specification.reduction_factor)
         click.echo(f"  rung {rung['rung']}  {metric}={number(rung['value'])}  {why}")
     click.echo("attempts")
-    for attempt in attempts.all:
+    for attempt in trials[trial].history.all:
         click.echo(f"  {attempt.place}")
         for line in wrap(attempt.reason, WIDTH - 6):
             click.echo(f"      {line}")

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from asha_queue.errors import JournalError, NewerFormat
 from asha_queue.settings import FORMAT
 from asha_queue.store.contract import Json
@@ -47,7 +49,10 @@ def encode(value: Any) -> str:
 
 def decode(text: str) -> Any:
     """What `encode` wrote, with "NaN", "Infinity" and "-Infinity" as strings."""
-    return json.loads(text)
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:  # half a surrogate pair, which is JSON all the same
+        return json.loads(text)
 
 
 def members(value: Mapping[str, Any]) -> str:
@@ -74,7 +79,7 @@ def dump(entry: Mapping[str, Any]) -> str:
 def load(line: str) -> Json:
     """The entry of a line of journal.jsonl; raises `NewerFormat` for what a newer version wrote."""
     try:
-        read = json.loads(line)
+        read = decode(line)
     except ValueError as error:
         raise JournalError(f"not a line of a journal ({error}): {line[:80]!r}") from None
     if not isinstance(read, dict) or not {"v", "id", "type", "at"} <= read.keys():

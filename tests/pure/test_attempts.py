@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from asha_queue.views import Attempts
+from asha_queue.result import Attempts
 
 
 def attempts(*entries: dict[str, Any]) -> list[str]:
@@ -28,6 +28,17 @@ def test_an_attempt_is_queued_then_running_then_what_it_ended_as() -> None:
     assert attempts(SCHEDULED, STARTED, lost) == [f"{running}  lost: the worker died"]
     failed = {"type": "failed", "reached": 2, "error": "ValueError: no\n  in line 7"}
     assert attempts(SCHEDULED, STARTED, failed) == [f"{running}  failed at 2: ValueError: no"]
+
+
+def test_the_times_are_those_of_the_journal_and_the_checkpoint_that_of_the_end() -> None:
+    found = Attempts(3)
+    saved = {"path": "p", "resource": 4}
+    ended = {"type": "completed", "reached": 4, "checkpoint": saved}
+    for at, entry in enumerate((SCHEDULED, STARTED, ended)):
+        found.apply({"trial": 3, "rung": 0, "attempt": 1, "at": float(at)} | entry)
+    (one,) = found.all
+    assert (one.scheduled_at, one.started_at, one.ended_at) == (0.0, 1.0, 2.0)
+    assert one.checkpoint == saved
 
 
 def test_attempts_stand_in_the_order_in_which_they_were_scheduled() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asha_queue.errors import AshaQueueError
-from asha_queue.result import Result, RungSummary
+from asha_queue.result import Improvement, Result, RungSummary
 from asha_queue.search.space import uniform
 from asha_queue.simulation import simulate
 from asha_queue.specification import Specification
@@ -229,6 +229,34 @@ def test_of_equal_values_the_lower_trial_number_is_best() -> None:
     result = result_of(scheduled(0), scheduled(1), completed(1, 0, 0.5), completed(0, 0, 0.5))
     assert result.best is not None
     assert result.best.trial == 0
+
+
+def test_improvements_tell_when_and_at_which_cost_the_best_seen_came_about() -> None:
+    entries = (
+        {**scheduled(0), "at": 10.0},
+        {**started(0), "at": 10.0},
+        {**completed(0, 0, 0.5, reached=1), "at": 11.0},
+        {**scheduled(1), "at": 11.0},
+        {**started(1), "at": 11.0},
+        {**completed(1, 0, 0.7, reached=1), "at": 12.0},
+        {**scheduled(0, 1, 2), "at": 12.0},
+        {**started(0, 1, 1), "at": 12.0},
+        {**completed(0, 1, 0.3, reached=2), "at": 13.0},
+    )
+    result = result_of(*entries)
+    assert result.improvements == [
+        Improvement(at=11.0, spent=1, trial=0, resource=1, value=0.5),
+        Improvement(at=13.0, spent=3, trial=0, resource=2, value=0.3),
+    ]
+    assert [(r.at, r.spent) for r in result.trials[0].results] == [(11.0, 1), (13.0, 3)]
+    assert result.began == 10.0
+
+
+def test_cancelling_ends_the_open_attempts_of_all_trials() -> None:
+    result = result_of(scheduled(0), started(0), scheduled(1), {"type": "cancelled", "at": 9.0})
+    assert [
+        [(one.state, one.ended_at) for one in trial.history.all] for trial in result.trials
+    ] == [[("cancelled", 9.0)], [("cancelled", 9.0)]]
 
 
 def test_the_best_seen_may_lie_between_two_rungs() -> None:

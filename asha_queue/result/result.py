@@ -6,76 +6,16 @@ costs the same however long the journal is, so that views can follow a running e
 """
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
 from asha_queue.errors import AshaQueueError
+from asha_queue.result.trials import Best, Improvement, RungResult, RungSummary, TrialResult
 from asha_queue.search.rung import number
 from asha_queue.specification import Specification
 from asha_queue.troubles import Troubles
 
 _ENDED = ("finished", "cancelled")
-
-
-@dataclass(slots=True)
-class RungResult:
-    """What a trial brought in one rung; `value` is NaN when the trial diverged there."""
-
-    rung: int
-    level: int
-    value: float
-    metrics: dict[str, Any]
-    reached: int
-    checkpoint: dict[str, Any] | None
-    seconds: float
-    worker: str | None
-
-
-@dataclass(slots=True)
-class TrialResult:
-    """One trial; the segment in training, if any, has `worker`, `start` and `target`.
-
-    `rung` is the last one with a result or in training, `resource` the largest reached, `metrics`
-    those of the last result, `attempts` the number of times that a segment of it was scheduled.
-    """
-
-    number: int
-    bracket: int = 0
-    config: dict[str, Any] = field(default_factory=dict)
-    state: str = "queued"
-    rung: int | None = None
-    resource: int = 0
-    metrics: dict[str, Any] = field(default_factory=dict)
-    results: list[RungResult] = field(default_factory=list)
-    attempts: int = 0
-    worker: str | None = None
-    start: int | None = None
-    target: int | None = None
-    error: str | None = None
-    curve: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class Best:
-    """A trial's metrics at a resource; `checkpoint` is that of the rung's result, if it has one."""
-
-    trial: int
-    config: dict[str, Any]
-    metrics: dict[str, Any]
-    checkpoint: dict[str, Any] | None
-    resource: int
-
-
-@dataclass(frozen=True, slots=True)
-class RungSummary:
-    """A rung's results (final failures count), promotions out of it, and best value."""
-
-    rung: int
-    level: int
-    results: int
-    promoted: int
-    best: float | None
 
 
 class Result:
@@ -89,6 +29,8 @@ class Result:
         self.state = "running"
         #: The best value seen at any resource, in a rung's result or on the way to it.
         self.best_seen: Best | None = None
+        #: How the best value seen came about, by time.
+        self.improvements: list[Improvement] = []
         #: What went wrong, and why.
         self.troubles = Troubles()
         #: Resource spent by all attempts, those that were lost included.
@@ -102,7 +44,8 @@ class Result:
         self._leaders: list[Best | None] = []
         self._add_rungs()
         self._least_loss = math.inf
-        self._began: float | None = None
+        #: The journal's time of the first entry.
+        self.began: float | None = None
         self._latest = 0.0
 
     @classmethod
@@ -149,7 +92,7 @@ class Result:
     @property
     def seconds(self) -> float:
         """From the first entry to the last."""
-        return 0.0 if self._began is None else self._latest - self._began
+        return 0.0 if self.began is None else self._latest - self.began
 
     def to_pandas(self) -> Any:
         """A pandas DataFrame with one row per trial; nested columns such as `config.lr`."""
@@ -177,7 +120,7 @@ class Result:
         """Folds one entry of the journal."""
         at = entry.get("at")
         if at is not None:
-            self._began = at if self._began is None else self._began
+            self.began = at if self.began is None else self.began
             self._latest = at
         kind = entry["type"]
         if kind in _ENDED:
@@ -188,6 +131,7 @@ class Result:
             self._extend(entry.get("changed") or {})
         elif "trial" in entry:
             trial = self._trial(entry["trial"])
+            trial.history.apply(entry)
             if kind == "scheduled":
                 self._schedule(trial, entry)
             elif kind == "started":
@@ -252,6 +196,8 @@ class Result:
             checkpoint=entry.get("checkpoint"),
             seconds=entry.get("seconds") or 0.0,
             worker=entry.get("worker"),
+            at=self._latest,
+            spent=self.resource_spent,
         )
         trial.results.append(result)
         trial.rung, trial.metrics, trial.error = rung, metrics, None
@@ -266,16 +212,15 @@ class Result:
         # Before the curve, whose last point is this result without its checkpoint.
         self._see(trial, metrics, result.reached, result.checkpoint)
 
-    def _extend_curve(self, trial: TrialResult, points: Iterable[Any] | None) -> None:
-        points = [(step, _read(metrics)) for step, metrics in points or ()]
+    def _extend_curve(self, trial: TrialResult, points: Sequence[Any] | None) -> None:
         if not points:
             return
-        # A program that saves no checkpoint trains its first steps again: the new ones count.
-        while trial.curve and trial.curve[-1][0] >= points[0][0]:
-            trial.curve.pop()
-        trial.curve += points
-        for step, metrics in points:
-            self._see(trial, metrics, step, None)
+        trial.curve.extend(points)
+        losses = [self._loss(metrics) for _, metrics in points]
+        least = min(losses)
+        if least < self._least_loss:
+            step, metrics = points[losses.index(least)]
+            self._see(trial, _read(metrics), step, None)
 
     def _see(
         self,
@@ -288,6 +233,10 @@ class Result:
         if loss < self._least_loss:
             self._least_loss = loss
             self.best_seen = Best(trial.number, trial.config, metrics, checkpoint, resource)
+            value = number(metrics[self.specification.metric])
+            self.improvements.append(
+                Improvement(self._latest, self.resource_spent, trial.number, resource, value)
+            )
 
     def _challenge(self, trial: TrialResult, result: RungResult) -> None:
         """Makes a new result the leader of its rung if it is the best there."""
@@ -353,6 +302,8 @@ class Result:
     def _end(self, kind: str) -> None:
         self.state = kind
         for trial in self.trials:
+            if kind == "cancelled":
+                trial.history.cancel(self._latest)
             _settle(trial)
 
 

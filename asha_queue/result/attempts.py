@@ -1,0 +1,92 @@
+"""The attempts of one trial, in the order in which they were scheduled."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+ENDS = ("completed", "suspended", "failed", "lost")
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One try at a segment; `state` is "queued", "running", or the way it ended: "completed",
+    "suspended", "failed", "lost" or "cancelled". `why` is the error, or the reason of a loss;
+    the times are those of the journal, in seconds."""
+
+    rung: int
+    attempt: int
+    target: int
+    state: str = "queued"
+    worker: str | None = None
+    start: int | None = None
+    reached: int | None = None
+    why: str = ""
+    scheduled_at: float | None = None
+    started_at: float | None = None
+    ended_at: float | None = None
+    checkpoint: dict[str, Any] | None = None
+
+    @property
+    def started(self) -> bool:
+        return self.start is not None
+
+    @property
+    def ended(self) -> bool:
+        return self.state not in ("queued", "running")
+
+    @property
+    def reason(self) -> str:
+        """The first line of `why`."""
+        return self.why.partition("\n")[0]
+
+    @property
+    def place(self) -> str:
+        """Which it is and how it ended, without the reason."""
+        worker = f"  {self.worker}" if self.worker else ""
+        reached = f" at {self.reached}" if self.reached is not None else ""
+        return (
+            f"rung {self.rung} attempt {self.attempt}{worker}  {self.start or 0} → {self.target}  "
+            f"{self.state}{reached}"
+        )
+
+    def __str__(self) -> str:
+        return f"{self.place}{self.reason and ': '}{self.reason}"
+
+
+@dataclass(slots=True)
+class Attempts:
+    """Follows the attempts of one trial."""
+
+    trial: int
+    all: list[Attempt] = field(default_factory=list)
+
+    def apply(self, entry: Mapping[str, Any]) -> None:
+        """Folds one entry of the journal, of whichever trial."""
+        kind = entry["type"]
+        if kind == "cancelled":
+            self.cancel(entry.get("at"))
+        if entry.get("trial") != self.trial or "attempt" not in entry:
+            return
+        at = entry.get("at")
+        if kind == "scheduled":
+            self.all.append(
+                Attempt(entry["rung"], entry["attempt"], entry["target"], scheduled_at=at)
+            )
+        elif known := self._find(entry["rung"], entry["attempt"]):
+            known.worker = entry.get("worker") or known.worker
+            if kind == "started":
+                known.state, known.start, known.started_at = "running", entry["start"], at
+            elif kind in ENDS:
+                known.state, known.reached, known.ended_at = kind, entry.get("reached"), at
+                known.why = entry.get("error") or entry.get("reason") or ""
+                known.checkpoint = entry.get("checkpoint")
+
+    def cancel(self, at: float | None) -> None:
+        """Ends what is open: the experiment was cancelled."""
+        for attempt in self.all:
+            if not attempt.ended:
+                attempt.state, attempt.ended_at = "cancelled", at
+
+    def _find(self, rung: int, attempt: int) -> Attempt | None:
+        """The newest that is this one; it is the last one of all but a late message."""
+        return next((a for a in reversed(self.all) if (a.rung, a.attempt) == (rung, attempt)), None)
