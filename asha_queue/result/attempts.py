@@ -88,5 +88,7 @@ class Attempts:
                 attempt.state, attempt.ended_at = "cancelled", at
 
     def _find(self, rung: int, attempt: int) -> Attempt | None:
-        """The newest that is this one; it is the last one of all but a late message."""
-        return next((a for a in reversed(self.all) if (a.rung, a.attempt) == (rung, attempt)), None)
+        for known in reversed(self.all):  # the last one, unless a journal is none
+            if known.rung == rung and known.attempt == attempt:
+                return known
+        return None

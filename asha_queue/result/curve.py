@@ -87,12 +87,13 @@ class Curve(Sequence[Point]):
         if not points:
             return
         self._cut(points[0][0])
-        first = points[0][1]
-        if all(point[1].keys() == first.keys() for point in points):
-            self._append(array("q", [step for step, _ in points]), [m for _, m in points])
+        metrics = [point[1] for point in points]
+        names = metrics[0].keys()
+        if all([one.keys() == names for one in metrics]):  # noqa: C419  # a generator is slower
+            self._append(array("q", [step for step, _ in points]), metrics)
         else:
-            for step, metrics in points:
-                self._append(array("q", [step]), [metrics])
+            for step, one in points:
+                self._append(array("q", [step]), [one])
 
     def _append(self, steps: "array[int]", metrics: Sequence[Mapping[str, Any]]) -> None:
         """Appends points that have the same metrics."""

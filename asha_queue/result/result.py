@@ -216,7 +216,7 @@ class Result:
         if not points:
             return
         trial.curve.extend(points)
-        losses = [self._loss(metrics) for _, metrics in points]
+        losses = self._losses(points)
         least = min(losses)
         if least < self._least_loss:
             step, metrics = points[losses.index(least)]
@@ -260,6 +260,14 @@ class Result:
                     key = (loss, trial.number)
                     best[result.rung] = min(key, best.get(result.rung, key))
         return self.trials[best[max(best)][1]] if best else None
+
+    def _losses(self, points: Sequence[Any]) -> list[float]:
+        """The losses along a curve, quickly where all are plain numbers."""
+        metric = self.specification.metric
+        values = [metrics.get(metric) for _, metrics in points]
+        if set(map(type, values)) <= {float, int}:
+            return values if self.specification.mode == "min" else [-value for value in values]
+        return [self._loss(metrics) for _, metrics in points]
 
     def _loss(self, metrics: Mapping[str, Any]) -> float:
         return _loss(metrics, self.specification.metric, self.specification.mode)
