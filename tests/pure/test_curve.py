@@ -22,7 +22,8 @@ PIECES = st.lists(
 def test_it_holds_what_a_list_would_in_which_new_points_replace_those_from_their_step_on(
     pieces: list[list[tuple[int, dict[str, Any]]]],
 ) -> None:
-    curve, plain = Curve(), []
+    curve = Curve()
+    plain: list[tuple[int, dict[str, Any]]] = []
     for piece in pieces:
         curve.extend(piece)
         if piece:
