@@ -34,6 +34,7 @@ ORDER = [
     "samplers",
     "result",
     "troubles",
+    "tally",
     "specification",
     "search",
     "where",

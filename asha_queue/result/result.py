@@ -13,6 +13,7 @@ from asha_queue.errors import AshaQueueError
 from asha_queue.result.trials import Best, Improvement, RungResult, RungSummary, TrialResult
 from asha_queue.search.rung import number
 from asha_queue.specification import Specification
+from asha_queue.tally import Tally
 from asha_queue.troubles import Troubles
 
 _ENDED = ("finished", "cancelled")
@@ -33,6 +34,8 @@ class Result:
         self.improvements: list[Improvement] = []
         #: What went wrong, and why.
         self.troubles = Troubles()
+        #: What is counted, of segments and of workers.
+        self.tally = Tally()
         #: Resource spent by all attempts, those that were lost included.
         self.resource_spent = 0
         #: The entries this was folded from, if `from_journal` or `simulate` made it.
@@ -118,6 +121,7 @@ class Result:
 
     def apply(self, entry: Mapping[str, Any]) -> None:
         """Folds one entry of the journal."""
+        self.tally.apply(entry)
         at = entry.get("at")
         if at is not None:
             self.began = at if self.began is None else self.began
