@@ -22,6 +22,7 @@ ORDER = [
     "handle",
     "terminal",
     "dashboard",
+    "logs",
     "node",
     "training",
     "coordinator",

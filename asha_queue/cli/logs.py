@@ -1,6 +1,5 @@
 """`asha-queue logs`."""
 
-import shutil
 import sys
 import time
 from dataclasses import asdict
@@ -12,10 +11,9 @@ from asha_queue import where
 from asha_queue.cli.common import broker_option, json_option, opened_store, print_json
 from asha_queue.errors import AshaQueueError, UnknownExperiment
 from asha_queue.handle import uid_of
+from asha_queue.logs import Logs
 from asha_queue.result import Attempt, Attempts
 from asha_queue.store.contract import Store
-from asha_queue.training.loglimit import cut_at
-from asha_queue.training.output import log_file
 from asha_queue.views import journal
 
 #: Seconds between two looks at a log that is followed.
@@ -75,10 +73,9 @@ class _Output:
     def __init__(self, store: Store, name: str, trial: int, storage: str | None) -> None:
         self._store = store
         self._uid = uid_of(store, name)
-        self._name = name
         self._trial = trial
         kept = store.describe(self._uid).specification["storage"]
-        self._storage = where.storage(storage, kept).url
+        self._logs = Logs(Path(where.storage(storage, kept).url) / name)
         self._attempts = Attempts(trial)
         self._seen = "0-0"
         #: By attempt: the header that was shown last, and the bytes shown of the file.
@@ -92,7 +89,7 @@ class _Output:
         return self._attempts.all
 
     def path(self, one: Attempt) -> Path:
-        return log_file(self._storage, self._name, self._trial, one.rung, one.attempt)
+        return self._logs.path(self._trial, one.rung, one.attempt)
 
     def show(self, one: Attempt) -> None:
         """The attempt's header if it has changed, and what its file has more than before."""
@@ -101,21 +98,18 @@ class _Output:
             click.echo(f"== {header}")
             self._headers[path] = header
         try:
-            with path.open("rb") as file:
-                shown = self._sizes.get(path, 0)
-                file.seek(shown if shown <= path.stat().st_size else cut_at(path))
-                shutil.copyfileobj(file, sys.stdout.buffer)
-                sys.stdout.buffer.flush()
-                self._sizes[path] = file.tell()
+            self._sizes[path] = self._logs.copy(
+                self._trial, one.rung, one.attempt, self._sizes.get(path, 0), sys.stdout.buffer
+            )
+            sys.stdout.buffer.flush()
         except OSError as error:
             if one.ended and one.started:
                 click.echo(one.why or f"no output: {path}: {error.strerror}")
 
     def check(self) -> None:
         """Raises an error when the experiment's folder is not seen from here."""
-        folder = Path(self._storage) / self._name
-        if not folder.is_dir():
+        if away := self._logs.away():
             raise AshaQueueError(
-                f"the output is not on this machine: {folder} does not exist here. Call this where "
-                f"the storage is mounted, or name it by --storage or ASHA_QUEUE_STORAGE"
+                f"{away}. Call this where the storage is mounted, or name it by --storage or "
+                f"ASHA_QUEUE_STORAGE"
             )

@@ -14,10 +14,9 @@ from pathlib import Path
 from asha_queue.errors import ProgramError
 
 
-def log_file(storage: str, experiment: str, trial: int, rung: int, attempt: int) -> Path:
-    """Where the output of one attempt goes."""
-    folder = Path(storage) / experiment / "logs" / f"trial-{trial:05d}"
-    return folder / f"rung{rung}-attempt{attempt}.log"
+def log_file(folder: Path, trial: int, rung: int, attempt: int) -> Path:
+    """Where the output of one attempt goes; `folder` is the experiment's."""
+    return folder / "logs" / f"trial-{trial:05d}" / f"rung{rung}-attempt{attempt}.log"
 
 
 @contextlib.contextmanager

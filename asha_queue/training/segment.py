@@ -275,7 +275,8 @@ class ClaimedSegment:
 
     def _log_path(self) -> Path:
         claim = self._claim
-        return log_file(self._storage, self._name, self._message.trial, claim.rung, claim.attempt)
+        folder = Path(self._storage) / self._name
+        return log_file(folder, self._message.trial, claim.rung, claim.attempt)
 
 
 def _shown(metrics: Mapping[str, float]) -> str:
