@@ -46,6 +46,10 @@ class CheckpointUnreachable(CheckpointError):
     """Raised when a checkpoint's folder cannot be read from this node."""
 
 
+class ChoiceError(AshaQueueError):
+    """Raised when trials are asked for by a state, a name or a word that is none."""
+
+
 class JournalError(AshaQueueError):
     """Raised when an entry cannot follow those before it; the state is unchanged then."""
 

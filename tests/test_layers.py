@@ -33,6 +33,7 @@ ORDER = [
     "store",
     "simulation",
     "samplers",
+    "choice",
     "result",
     "troubles",
     "tally",

@@ -8,23 +8,19 @@ Rules
 * One experiment that cannot be read does not hide the others.
 """
 
-import heapq
-import math
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from asha_queue.choice import choose, row
 from asha_queue.coordinator.fold import FullFold
 from asha_queue.errors import AshaQueueError, StoreUnavailable, UnknownExperiment
-from asha_queue.result import Result, TrialResult
 from asha_queue.store.contract import Store
 from asha_queue.views import LivePoints, overview, trial_view, verdict
 
 #: Trials in the table of an experiment, at most.
 TRIALS = 200
-#: States of a trial, as they are offered for choice.
-STATES = ("running", "queued", "waiting", "done", "stopped", "diverged", "failed", "cancelled")
 
 
 class _Followed:
@@ -88,12 +84,15 @@ class Experiments:
             glance = overview(result, self._store.workers(), live.refresh())
             leader = self._store.describe(fold.uid).leader
             refusals = self._store.refusals(fold.uid)
-            chosen = [t for t in result.trials if state in ("", t.state)]
+            sort = "trial" if newest else ""
+            trials, matching = choose(
+                result, state=state, sort=sort, descending=newest, limit=TRIALS
+            )
             return {
                 "view": glance,
                 "notes": list(_notes(glance, leader, refusals)),
-                "trials": [_row(trial) for trial in _first(chosen, result, newest)],
-                "matching": len(chosen),
+                "trials": [row(trial) for trial in trials],
+                "matching": matching,
             }
 
     def trial(self, name: str, number: int) -> dict[str, Any]:
@@ -125,22 +124,6 @@ class Experiments:
             return self._followed.setdefault(uid, _Followed(self._store, uid))
 
 
-def _first(trials: list[TrialResult], result: Result, newest: bool) -> list[TrialResult]:
-    """The trials that come first: the newest, or those that came highest and are best there."""
-    if newest:
-        return trials[: -TRIALS - 1 : -1]
-    sign = 1 if result.specification.mode == "min" else -1
-
-    def place(trial: TrialResult) -> tuple[float, float, int]:
-        if not trial.results:
-            return math.inf, 0.0, trial.number
-        last = trial.results[-1]
-        loss = math.inf if math.isnan(last.value) else sign * last.value
-        return -last.rung, loss, trial.number
-
-    return heapq.nsmallest(TRIALS, trials, key=place)
-
-
 def _notes(glance: Mapping[str, Any], leader: str, refusals: Mapping[str, str]) -> Iterator[str]:
     """What keeps an experiment from going on, and what to do."""
     if glance["state"] == "running" and not leader:
@@ -149,14 +132,3 @@ def _notes(glance: Mapping[str, Any], leader: str, refusals: Mapping[str, str]) 
         yield "No worker is alive. Start some: asha-queue worker"
     for worker, reason in sorted(refusals.items()):
         yield f"{worker} refuses it: {reason}"
-
-
-def _row(trial: TrialResult) -> dict[str, Any]:
-    return {
-        "trial": trial.number,
-        "state": trial.state,
-        "rung": trial.rung,
-        "resource": trial.resource,
-        "value": trial.results[-1].value if trial.results else None,
-        "config": trial.config,
-    }

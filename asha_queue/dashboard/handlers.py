@@ -17,7 +17,8 @@ from flower.views import BaseHandler
 from tornado.routing import URLSpec
 from tornado.web import authenticated, url
 
-from asha_queue.dashboard.experiments import STATES, TRIALS, Experiments
+from asha_queue.choice import STATES
+from asha_queue.dashboard.experiments import TRIALS, Experiments
 from asha_queue.errors import AshaQueueError, StoreUnavailable, UnknownExperiment
 from asha_queue.search.configuration import flatten, short
 from asha_queue.views import duration, number

@@ -6,7 +6,7 @@ from typing import Any
 
 def short(config: Mapping[str, Any]) -> str:
     """A configuration in one line: `lr=0.0131 net.hidden=64`."""
-    return " ".join(f"{name}={_brief(value)}" for name, value in flatten(config).items())
+    return " ".join(f"{name}={brief(value)}" for name, value in flatten(config).items())
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -20,5 +20,6 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _brief(value: object) -> str:
+def brief(value: object) -> str:
+    """A value of a parameter, a float in four digits."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
