@@ -35,6 +35,8 @@ ORDER = [
     "samplers",
     "choice",
     "result",
+    "figures",
+    "importance",
     "troubles",
     "tally",
     "specification",

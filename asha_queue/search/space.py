@@ -229,6 +229,11 @@ class Space:
             len(domain.options) for _, domain in self._domains if isinstance(domain, GridSearch)
         )
 
+    @property
+    def domains(self) -> dict[tuple[str, ...], Domain]:
+        """The domains by their path, in the order in which they were written."""
+        return dict(_leaves(self._tree, ()))
+
     def draw(self, seed: int, trial: int) -> dict[str, Any]:
         """The configuration of trial number `trial`, from `seed` and that number alone."""
         rng = np.random.default_rng([seed, trial])

@@ -1,0 +1,121 @@
+"""What all figures have in common: axes, legend, margins, and texts that are safe to show.
+
+Colours of paper, grid and font, and the height, are left to whoever shows a figure. plotly reads
+texts as a subset of HTML and `%{…}` in templates as fields, so names and values that users gave
+pass through `escape` before they go anywhere.
+"""
+
+import math
+from collections.abc import Mapping
+from html import escape as escape_html
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asha_queue.figures.subject import Subject
+from asha_queue.search.configuration import short
+
+#: A figure as plotly reads it: {"data": […], "layout": {…}}, of JSON types only.
+Figure = dict[str, Any]
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+#: Characters of a configuration in a hover text: of a line, and in all.
+LINE = 44
+WHOLE = 400
+#: Significant digits of numbers in a figure that leaves points out.
+DIGITS = 6
+#: A value axis is logarithmic if its values, the worst twentieth left out, span this factor.
+LOGARITHMIC = 200.0
+#: The worst values lie outside of the first view if they stretch it by this factor.
+STRETCH = 2.0
+
+
+def escape(text: object) -> str:
+    """A text that plotly shows as it is, wherever it stands."""
+    return escape_html(str(text), quote=False).replace("%", "&#37;")
+
+
+def hover_text(config: Mapping[str, Any]) -> str:
+    """A configuration in the few short lines of a hover text."""
+    line = short(config)
+    if len(line) <= LINE:
+        return escape_html(line, quote=False)
+    lines, width = [""], 0
+    for word in line[:WHOLE].split(" "):
+        if width and width + 1 + len(word) > LINE:
+            lines.append("")
+            width = 0
+        lines[-1] += f" {word}" if width else word
+        width += 1 + len(word)
+    more = " …" if len(line) > WHOLE else ""
+    return escape_html("\n".join(lines), quote=False).replace("\n", "<br>") + more
+
+
+def numbers(values: Floats, exact: bool = True) -> list[float | None]:
+    """A column for JSON, which has no NaN: None stands for what is no finite number."""
+    if exact:
+        return [value if math.isfinite(value) else None for value in values.tolist()]
+    return [
+        float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None for value in values.tolist()
+    ]
+
+
+def layout(x: dict[str, Any], y: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """The layout of a figure with these axes."""
+    return {
+        "xaxis": {"automargin": True, "zeroline": False, **x},
+        "yaxis": {"automargin": True, "zeroline": False, **y},
+        "margin": {"l": 48, "r": 12, "t": 8, "b": 44},
+        "hovermode": "closest",
+        "hoverlabel": {"align": "left", "namelength": -1},
+        "legend": {
+            "orientation": "h",
+            "x": 0,
+            "xanchor": "left",
+            "y": 1.02,
+            "yanchor": "bottom",
+            "itemsizing": "constant",
+        },
+        # what a person has zoomed or hidden stays so when the figure is drawn with newer points
+        "uirevision": "asha",
+        **more,
+    }
+
+
+def title(text: object) -> dict[str, Any]:
+    return {"title": {"text": escape(text)}}
+
+
+def value_axis(subject: Subject, values: Floats) -> dict[str, Any]:
+    """The axis of the metric for these values: logarithmic where they span orders of magnitude;
+    a few values that are far worse than all others lie outside of its first view."""
+    axis = title(subject.specification.metric)
+    finite = values[np.isfinite(values)]
+    if len(finite) < 2:
+        return axis
+    least = subject.specification.mode == "min"
+    best, worst = (finite.min(), finite.max()) if least else (finite.max(), finite.min())
+    bulk = float(np.quantile(finite, 0.95 if least else 0.05))
+    if least and best > 0 and bulk / best >= LOGARITHMIC:
+        axis |= {"type": "log", "dtick": 1} if bulk / best >= 1e4 else {"type": "log"}
+        best, bulk, worst = math.log10(best), math.log10(bulk), math.log10(worst)
+    if abs(worst - best) > STRETCH * abs(bulk - best) > 0:
+        spread = bulk - best  # towards the worse, of either sign
+        axis["range"] = sorted((float(best - 0.06 * spread), float(bulk + 0.3 * spread)))
+    return axis
+
+
+def empty(message: str) -> Figure:
+    """A figure that says why it shows nothing yet."""
+    hidden = {"visible": False}
+    note = {
+        "text": escape(message),
+        "showarrow": False,
+        "xref": "paper",
+        "yref": "paper",
+        "x": 0.5,
+        "y": 0.5,
+    }
+    return {"data": [], "layout": layout(hidden, hidden, annotations=[note])}

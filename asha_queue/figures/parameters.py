@@ -1,0 +1,247 @@
+"""Hyperparameters against the metric: each trial by its result in the highest rung it reached."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from asha_queue.errors import AshaQueueError
+from asha_queue.figures.colours import rung_colour
+from asha_queue.figures.layout import (
+    Figure,
+    Floats,
+    Ints,
+    empty,
+    escape,
+    layout,
+    numbers,
+    title,
+    value_axis,
+)
+from asha_queue.figures.results import Results, dots, drawn, last_results
+from asha_queue.figures.subject import Subject
+from asha_queue.search.space import Choice, Domain, LogRandInt, LogUniform, QLogUniform
+
+#: Lines of the parallel coordinates, about.
+LINES = 2000
+#: Width of the column in which dots of one category lie beside each other, of 1 between columns.
+COLUMN = 0.5
+#: Characters of a category's name.
+NAME = 16
+_LOG = (LogUniform, QLogUniform, LogRandInt)
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A hyperparameter: its dotted name, its path in a configuration, and its domain."""
+
+    name: str
+    path: tuple[str, ...]
+    domain: Domain
+
+    @property
+    def log(self) -> bool:
+        return isinstance(self.domain, _LOG)
+
+    @property
+    def categories(self) -> list[str] | None:
+        """The names of its options, None for a number."""
+        if not isinstance(self.domain, Choice):
+            return None
+        return [_name(option) for option in self.domain.options]
+
+    def column(self, configs: Sequence[Any]) -> Floats:
+        """Its value in each configuration: the place of the option in a choice, NaN where it is
+        none of the domain."""
+        values = [_at(config, self.path) for config in configs]
+        if isinstance(self.domain, Choice):
+            places = {repr(option): float(i) for i, option in enumerate(self.domain.options)}
+            return np.array([places.get(repr(value), math.nan) for value in values], np.float64)
+        read = [
+            float(v) if isinstance(v, int | float) and not isinstance(v, bool) else math.nan
+            for v in values
+        ]
+        column = np.array(read, np.float64)
+        return np.where(column > 0, column, np.nan) if self.log else column
+
+
+def parameters(subject: Subject) -> list[Parameter]:
+    """The hyperparameters of the space, in the order in which they were written."""
+    domains = subject.specification.parameters.domains
+    return [Parameter(".".join(path), path, domain) for path, domain in domains.items()]
+
+
+def parameter_of(subject: Subject, name: str | None) -> Parameter | None:
+    """The hyperparameter of that name, the first one for None; None if there are none at all."""
+    there = parameters(subject)
+    if name is None:
+        return there[0] if there else None
+    for one in there:
+        if one.name == name:
+            return one
+    names = ", ".join(one.name for one in there) or "none"
+    raise AshaQueueError(f"parameter={name!r}: there is no such hyperparameter; there are: {names}")
+
+
+def scatter(subject: Subject, parameter: str | None = None) -> Figure:
+    """One hyperparameter (the first by default) against the metric."""
+    chosen = parameter_of(subject, parameter)
+    if chosen is None:
+        return empty("The space has constants only")
+    results = last_results(subject)
+    x = chosen.column([subject.trials[trial].config for trial in results.trial.tolist()])
+    results, x = results.at_indices(np.flatnonzero(~np.isnan(x))), x[~np.isnan(x)]
+    shown = drawn(results, subject.specification.mode)
+    if not len(shown):
+        return empty("No result yet")
+    exact = len(shown) == np.isfinite(results.value).sum()
+    axis: dict[str, Any] = {**title(chosen.name), "type": "log" if chosen.log else "linear"}
+    hover = f"{escape(chosen.name)} %{{x:.6~g}}"
+    categories = chosen.categories
+    places = x[shown]
+    if categories is not None:
+        axis |= {
+            "tickvals": list(range(len(categories))),
+            "ticktext": categories,
+            "range": [-0.6, len(categories) - 0.4],
+            "showgrid": False,
+        }
+        hover = escape(chosen.name)
+        places = places + _beside(results.trial[shown])
+    data = dots(subject, results.at_indices(shown), places, hover, exact)
+    if categories is not None:
+        for trace in data:  # the place of a dot says nothing to a reader, its category does
+            trace["hovertemplate"] = trace["hovertemplate"].replace(f"<br>{hover}<br>", "<br>")
+    return {"data": data, "layout": layout(axis, value_axis(subject, results.value))}
+
+
+def parallel(subject: Subject) -> Figure:
+    """All hyperparameters and the metric, one line per trial, coloured by its highest rung."""
+    results = last_results(subject)
+    shown = _lines(results, subject.specification.mode)
+    if not len(shown):
+        return empty("No result yet")
+    exact = len(shown) == np.isfinite(results.value).sum()
+    results = results.at_indices(shown)
+    configs = [subject.trials[trial].config for trial in results.trial.tolist()]
+    dimensions = []
+    for one in parameters(subject):
+        column = one.column(configs)
+        if not np.isnan(column).all():
+            dimensions.append(_dimension(one, column, exact))
+    metric = {
+        "label": escape(subject.specification.metric),
+        "values": numbers(results.value, exact),
+        "range": _range(results.value),
+    }
+    rungs = len(subject.rungs)
+    trace = {
+        "type": "parcoords",
+        "dimensions": [*dimensions, metric],
+        "customdata": results.trial.tolist(),
+        "line": {
+            "color": results.rung.tolist(),
+            "colorscale": _scale(rungs),
+            "cmin": -0.5,
+            "cmax": rungs - 0.5,
+            "showscale": True,
+            "colorbar": {
+                "orientation": "h",
+                "x": 0.5,
+                "y": -0.06,
+                "yanchor": "top",
+                "thickness": 8,
+                "len": 1,
+                "outlinewidth": 0,
+                "tickvals": list(range(rungs)),
+                "ticktext": [f"rung {rung}" for rung in range(rungs)],
+            },
+        },
+        "domain": {"x": [0.03, 0.97]},
+    }
+    frame = {"l": 28, "r": 28, "t": 44, "b": 48}
+    return {"data": [trace], "layout": {**layout({}, {}), "margin": frame}}
+
+
+def _lines(results: Results, mode: str, budget: int = LINES) -> Ints:
+    """The trials that are drawn, the best of the highest rungs last, so that they lie on top: all,
+    or these as half of them and of the others every k-th."""
+    losses = results.losses(mode)
+    order = np.lexsort((losses, -results.rung))
+    order = order[np.isfinite(results.value[order])]
+    if len(order) > budget:
+        best, rest = order[: budget // 2], order[budget // 2 :]
+        order = np.concatenate([best, rest[:: -(-len(rest) // (budget // 2))]])
+    return order[::-1]
+
+
+def _dimension(one: Parameter, column: Floats, exact: bool) -> dict[str, Any]:
+    label = escape(one.name)
+    if one.categories is not None:
+        count = len(one.categories)
+        return {
+            "label": label,
+            "values": numbers(column),
+            "range": [0, count - 1] if count > 1 else [-0.5, 0.5],
+            "tickvals": list(range(count)),
+            "ticktext": one.categories,
+        }
+    if not one.log:
+        return {"label": label, "values": numbers(column, exact), "range": _range(column)}
+    logs = np.asarray(np.log10(column), np.float64)
+    low, high = _range(logs)
+    ticks = _decades(low, high)
+    return {
+        "label": label,
+        "values": numbers(logs, exact),
+        "range": [low, high],
+        "tickvals": [math.log10(tick) for tick in ticks],
+        "ticktext": [f"{tick:g}" for tick in ticks],
+    }
+
+
+def _decades(low: float, high: float) -> list[float]:
+    """Round numbers between 10**low and 10**high, a handful."""
+    powers = range(math.floor(low), math.ceil(high) + 1)
+    for digits in ((1,), (1, 3), (1, 2, 5)):
+        ticks = [digit * 10.0**power for power in powers for digit in digits]
+        inside = [tick for tick in ticks if low - 1e-9 <= math.log10(tick) <= high + 1e-9]
+        if len(inside) >= 3:
+            return inside[:: -(-len(inside) // 8)]
+    return [10**low, 10**high]
+
+
+def _range(column: Floats) -> list[float]:
+    finite = column[np.isfinite(column)]
+    low, high = float(finite.min()), float(finite.max())
+    return [low, high] if low < high else [low - 0.5, high + 0.5]
+
+
+def _scale(rungs: int) -> list[list[Any]]:
+    """A colour scale with a step per rung."""
+    scale: list[list[Any]] = []
+    for rung in range(rungs):
+        colour = rung_colour(rung, rungs)
+        scale += [[rung / rungs, colour], [(rung + 1) / rungs, colour]]
+    return scale
+
+
+def _beside(trials: Ints) -> Floats:
+    """Where in its column a dot lies: spread evenly by the golden ratio, the same each time."""
+    spread = np.asarray(trials * 0.6180339887498949 % 1.0, np.float64)
+    return (spread - 0.5) * COLUMN
+
+
+def _at(config: Any, path: tuple[str, ...]) -> Any:
+    for key in path:
+        if not isinstance(config, dict) or key not in config:
+            return None
+        config = config[key]
+    return config
+
+
+def _name(option: Any) -> str:
+    name = f"{option:.4g}" if isinstance(option, float) else str(option)
+    return escape(name if len(name) <= NAME else f"{name[: NAME - 1]}…")

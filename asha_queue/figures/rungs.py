@@ -1,0 +1,163 @@
+"""The ladder: of each rung the results, how many went on, and what it cost."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from asha_queue.figures.colours import NEUTRAL, rung_colour
+from asha_queue.figures.layout import Figure, empty, escape, layout, title
+from asha_queue.figures.results import every_result
+from asha_queue.figures.subject import Subject
+
+#: Share of the width that the bars of results have; the rest is the resource's.
+_LEFT = 0.6
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One rung. `results` counts final failures too; `cut` is ⌊results/η⌋, how many of the best may
+    go on, and `threshold` the value of the worst of these; at the top there are none."""
+
+    rung: int
+    level: int
+    results: int
+    promoted: int
+    ranked: int
+    cut: int | None
+    threshold: float | None
+    spent: int
+    share: float
+
+    @property
+    def stayed(self) -> int:
+        """Results with a value that were not promoted (yet); at the top, all."""
+        return max(0, self.ranked - self.promoted)
+
+    @property
+    def unranked(self) -> int:
+        """Results without a value: diverged, or failed for good."""
+        return max(0, self.results - self.ranked)
+
+
+def steps(subject: Subject) -> list[Step]:
+    """The rungs, from the lowest."""
+    rungs = subject.rungs
+    mode, eta = subject.specification.mode, subject.specification.reduction_factor
+    results = every_result(subject)
+    losses = results.losses(mode)
+    spent = [0] * len(rungs)
+    for trial in subject.trials:
+        for attempt in trial.history.all:
+            if attempt.start is not None and attempt.reached is not None:
+                spent[attempt.rung] += max(0, attempt.reached - attempt.start)
+    whole = max(1, sum(spent))
+    found = []
+    for rung in rungs:
+        ranked = np.sort(losses[(results.rung == rung.rung) & (losses < np.inf)])
+        cut = None if rung.rung == len(rungs) - 1 else rung.results // eta
+        threshold = None
+        if cut and cut <= len(ranked):
+            threshold = float(ranked[cut - 1] if mode == "min" else -ranked[cut - 1])
+        found.append(
+            Step(
+                rung.rung,
+                rung.level,
+                rung.results,
+                rung.promoted,
+                len(ranked),
+                cut,
+                threshold,
+                spent[rung.rung],
+                spent[rung.rung] / whole,
+            )
+        )
+    return found
+
+
+def ladder(subject: Subject) -> Figure:
+    """Of each rung, from the top down, the results and the share of the resource."""
+    found = steps(subject)
+    if not any(step.results or step.spent for step in found):
+        return empty("No result yet")
+    names = [f"{step.level:,}" for step in found]
+    colours = [rung_colour(step.rung, len(found)) for step in found]
+    hover = [_hover(subject, step) for step in found]
+
+    def bars(name: str, values: list[Any], **more: Any) -> dict[str, Any]:
+        return {
+            "type": "bar",
+            "orientation": "h",
+            "name": name,
+            "x": values,
+            "y": names,
+            "hovertext": hover,
+            "hovertemplate": "%{hovertext}<extra></extra>",
+            **more,
+        }
+
+    data = [
+        bars("promoted", [step.promoted for step in found], marker={"color": colours}),
+        bars(
+            "not promoted",
+            [step.stayed for step in found],
+            marker={"color": colours, "opacity": 0.35},
+            text=[_text(step) for step in found],
+            textposition="outside",
+            cliponaxis=False,
+        ),
+        bars(
+            "share of the resource",
+            [100 * step.share for step in found],
+            marker={"color": colours},
+            xaxis="x2",
+            showlegend=False,
+            text=[f"{step.share:.1%}" for step in found],
+            textposition="outside",
+            cliponaxis=False,
+        ),
+    ]
+    if any(step.unranked for step in found):
+        unranked = [step.unranked for step in found]
+        data.insert(2, bars("diverged or failed", unranked, marker={"color": NEUTRAL}))
+    widest = max(step.results for step in found) or 1
+    dearest = max(100 * step.share for step in found) or 1.0
+    axes = layout(
+        {**title("results"), "domain": [0, _LEFT], "range": [0, 1.35 * widest]},
+        {**title("level in steps"), "type": "category", "showgrid": False},
+        barmode="stack",
+        bargap=0.35,
+        xaxis2={
+            **title("% of the resource"),
+            "domain": [_LEFT + 0.06, 1],
+            "range": [0, 1.45 * dearest],
+            "anchor": "y",
+            "zeroline": False,
+        },
+    )
+    return {"data": data, "layout": axes}
+
+
+def _text(step: Step) -> str:
+    """What stands at the end of a bar of results."""
+    if step.cut is None or not step.results:
+        return f"{step.results:,}"
+    return f"{step.promoted:,} of {step.results:,}"
+
+
+def _hover(subject: Subject, step: Step) -> str:
+    metric = escape(subject.specification.metric)
+    lines = [
+        f"<b>rung {step.rung}</b>, level {step.level:,}",
+        f"{step.results:,} results, {step.unranked:,} of them diverged or failed"
+        if step.unranked
+        else f"{step.results:,} results",
+    ]
+    if step.cut is not None:
+        eta = subject.specification.reduction_factor
+        lines.append(f"{step.promoted:,} promoted")
+        lines.append(f"cut: the best ⌊{step.results:,}/{eta}⌋ = {step.cut:,} go on")
+        if step.threshold is not None:
+            lines.append(f"to beat: {metric} {step.threshold:.6g}")
+    lines.append(f"{step.spent:,} steps spent, {step.share:.1%} of all")
+    return "<br>".join(lines)
