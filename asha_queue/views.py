@@ -10,7 +10,11 @@ from typing import Any
 
 from asha_queue.result import Best, Result, TrialResult
 from asha_queue.search.asha import Asha
+from asha_queue.search.rung import number as to_number
 from asha_queue.store.contract import Store, Worker
+
+#: Live points kept of a segment in training, and at most twice as many.
+LIVE_SERIES = 500
 
 
 def journal(store: Store, uid: str, seen: str = "0-0") -> Iterator[dict[str, Any]]:
@@ -21,22 +25,52 @@ def journal(store: Store, uid: str, seen: str = "0-0") -> Iterator[dict[str, Any
 
 
 class LivePoints:
-    """The last live report of each trial in training."""
+    """The live reports of the segments in training, beyond what the journal has of them."""
 
     def __init__(self, store: Store, uid: str) -> None:
         self._store = store
         self._uid = uid
-        self._seen = "0-0"
+        self.seen = "0-0"
+        #: The last point of each trial.
         self.last: dict[int, dict[str, Any]] = {}
+        #: The points of each trial's newest attempt, by step.
+        self._points: dict[int, list[dict[str, Any]]] = {}
 
     def refresh(self) -> Mapping[int, dict[str, Any]]:
         """Reads what came since the last call; returns the last point by trial number."""
         while True:
-            points, self._seen = self._store.live(self._uid, self._seen, count=1000)
+            points, self.seen = self._store.live(self._uid, self.seen, count=1000)
             for point in points:
-                self.last[point["trial"]] = point
+                self._add(point)
             if not points:
                 return self.last
+
+    def series(self, result: Result) -> dict[int, list[tuple[int, float]]]:
+        """Steps and values of the metric that trials are ranked by, of the segments in training, by
+        trial; what is not in training any more is forgotten."""
+        metric = result.specification.metric
+        running = {t.number: t for t in result.trials if t.state == "running"}
+        self._points = {n: points for n, points in self._points.items() if n in running}
+        return {
+            number: [
+                (point["step"], to_number(point["metrics"].get(metric)))
+                for point in points
+                if (running[number].start or 0) < point["step"] <= (running[number].target or 0)
+            ]
+            for number, points in self._points.items()
+        }
+
+    def _add(self, point: dict[str, Any]) -> None:
+        before = self.last.get(point["trial"])
+        self.last[point["trial"]] = point
+        points = self._points.setdefault(point["trial"], [])
+        if before and (before["rung"], before["attempt"]) != (point["rung"], point["attempt"]):
+            points.clear()
+        while points and points[-1]["step"] >= point["step"]:  # added to, or delivered twice
+            points.pop()
+        points.append(point)
+        if len(points) >= 2 * LIVE_SERIES:
+            del points[1::2]
 
 
 def overview(
@@ -61,8 +95,10 @@ def overview(
                 "rung": rung.rung,
                 "level": rung.level,
                 "results": rung.results,
+                "cut": rung.results // specification.reduction_factor,
                 "promoted": rung.promoted,
                 "best": rung.best,
+                "resource": rung.resource,
             }
             for rung in result.rungs
         ],

@@ -138,7 +138,8 @@ def test_everything_that_is_imported_is_declared() -> None:
     owners = importlib.metadata.packages_distributions()
     needed = {canonical(owners[name][0]) for name in loaded if name in owners}
     assert {"celery", "redis", "packaging"} <= needed
-    assert needed - declared("asha-queue") == set()
+    # what is used where it is installed, and nowhere needed
+    assert needed - declared("asha-queue") - {"greenlet"} == set()
 
 
 def declared(distribution: str, extras: frozenset[str] = frozenset()) -> set[str]:

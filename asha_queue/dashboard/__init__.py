@@ -5,6 +5,7 @@ keeps it from starting.
 """
 
 import logging
+import threading
 
 #: Seconds that a page waits for each answer of the store.
 PATIENCE = 3.0
@@ -38,6 +39,9 @@ def _install(broker: str) -> None:
         queues.install(broker)
     templates = Templates(urls.settings["template_path"])
     templates.load("navbar.html")  # our tab in it, too, is what Tornado can compile
-    pages = handlers(Experiments(connect(broker, PATIENCE)))
+    experiments = Experiments(connect(broker, PATIENCE))
+    pages = handlers(experiments)
     urls.handlers[:0] = pages  # before the last one, which answers to everything
     urls.settings["template_loader"] = templates
+    urls.settings["compress_response"] = True  # Flower's scripts and styles, too
+    threading.Thread(target=experiments.follow, name="experiments", daemon=True).start()

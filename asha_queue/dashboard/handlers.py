@@ -11,20 +11,27 @@ Rules
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+import msgspec
 from flower.views import BaseHandler
 from tornado.routing import URLSpec
 from tornado.web import authenticated, url
 
 from asha_queue.choice import STATES
-from asha_queue.dashboard.experiments import TRIALS, Experiments
+from asha_queue.dashboard.answer import Packed, pack, send
+from asha_queue.dashboard.assets import ASSETS, AssetHandler
+from asha_queue.dashboard.experiments import Experiments, Query
 from asha_queue.errors import AshaQueueError, StoreUnavailable, UnknownExperiment
+from asha_queue.figures import FIGURES, rung_colour
 from asha_queue.search.configuration import flatten, short
+from asha_queue.troubles import Trouble
 from asha_queue.views import duration, number
 
 #: Looks at the store that are taken at the same time.
 LOOKS = 4
+JSON = "application/json; charset=UTF-8"
 
 
 class Page(NamedTuple):
@@ -42,6 +49,12 @@ class PageHandler(BaseHandler):  # type: ignore[misc]  # Flower has no types
         self.experiments = experiments
         self._executor = executor
 
+    @property
+    def steered(self) -> bool:
+        """Whether experiments may be steered from here: there is a login, and no --read_only."""
+        options = self.application.options
+        return bool(options.basic_auth or options.auth) and not options.read_only
+
     async def show(self, template: str, look: Callable[[], dict[str, Any]]) -> None:
         """Renders `template` with what `look` returns, or a page that says why not."""
         loop = asyncio.get_running_loop()
@@ -54,7 +67,18 @@ class PageHandler(BaseHandler):  # type: ignore[misc]  # Flower has no types
             duration=duration,
             short=short,
             flat=flatten,
+            asset=self._asset,
+            steered=self.steered,
+            api=page.values and f"/api/experiments/{page.values.get('view', {}).get('name', '')}",
+            drain_address="/api/workers/drain",
+            moment=moment,
+            rung_colour=rung_colour,
+            trouble_text=lambda trouble: str(Trouble(**trouble)),
         )
+
+    def _asset(self, name: str) -> str:
+        address: str = self.reverse_url("experiments-asset", name)
+        return f"{address}?v={ASSETS[name].digest}"
 
     def _page(self, template: str, look: Callable[[], dict[str, Any]]) -> Page:
         try:
@@ -72,28 +96,45 @@ def _trouble(status: int, error: AshaQueueError, names: list[str] | None = None)
     return Page(status, "asha_trouble.html", {"message": str(error), "names": names})
 
 
+def moment(seconds: float) -> str:
+    """A time of the journal as ISO 8601 has it, in UTC."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+
+
 class ListHandler(PageHandler):
-    """All experiments."""
+    """All experiments, and the fleet."""
 
     @authenticated
     async def get(self) -> None:
-        await self.show("asha_list.html", lambda: {"experiments": self.experiments.all()})
+        await self.show("asha_list.html", self.experiments.all)
 
 
 class ExperimentHandler(PageHandler):
-    """One experiment: `?state=` and `?order=newest` choose among its trials."""
+    """One experiment: `?state=`, `search=`, `sort=`, `order=desc` and `page=` choose among its
+    trials."""
 
     @authenticated
     async def get(self, name: str) -> None:
-        state = self.get_argument("state", "")
-        state = state if state in STATES else ""
-        newest = self.get_argument("order", "") == "newest"
+        query = Query(
+            state=self._argument("state"),
+            search=self._argument("search"),
+            sort=self._argument("sort"),
+            descending=self._argument("order") == "desc",
+            page=self._page_number(),
+        )
 
         def look() -> dict[str, Any]:
-            found = self.experiments.experiment(name, state, newest)
-            return found | {"state": state, "newest": newest, "states": STATES, "most": TRIALS}
+            found = self.experiments.experiment(name, query)
+            return found | {"query": query, "states": STATES, "figures": FIGURES}
 
         await self.show("asha_experiment.html", look)
+
+    def _argument(self, name: str) -> str:
+        return str(self.get_argument(name, "", escape=False))  # the templates escape
+
+    def _page_number(self) -> int:
+        text = self._argument("page")
+        return max(1, int(text)) if text.isdecimal() and len(text) < 9 else 1
 
 
 class TrialHandler(PageHandler):
@@ -104,14 +145,80 @@ class TrialHandler(PageHandler):
         await self.show("asha_trial.html", lambda: self.experiments.trial(name, int(trial)))
 
 
+class DataHandler(PageHandler):
+    """Base of what the pages fetch: bytes made in a thread, or an error as JSON."""
+
+    async def hand_over(self, make: Callable[[], tuple[bytes, str]]) -> None:
+        """Sends what `make` returns, content and its type."""
+        accepted = self.request.headers.get("Accept-Encoding", "")
+        loop = asyncio.get_running_loop()
+        status, packed = await loop.run_in_executor(self._executor, _packed, make, accepted)
+        self.set_status(status)
+        send(self, packed)
+
+
+def _packed(make: Callable[[], tuple[bytes, str]], accepted: str) -> tuple[int, Packed]:
+    try:
+        return 200, pack(*make(), accepted)
+    except AshaQueueError as error:
+        status = (
+            404
+            if isinstance(error, UnknownExperiment)
+            else 503
+            if isinstance(error, StoreUnavailable)
+            else 400
+        )
+        return status, pack(msgspec.json.encode({"error": str(error)}), JSON)
+
+
+class FigureHandler(DataHandler):
+    """A figure of an experiment, as plotly has it; `?parameter=` for the one of a parameter."""
+
+    @authenticated
+    async def get(self, name: str, kind: str) -> None:
+        options = {
+            key: str(self.get_argument(key, escape=False)) for key in self.request.query_arguments
+        }
+        await self.hand_over(lambda: (self.experiments.figure(name, kind, options), JSON))
+
+
+class TrialFigureHandler(DataHandler):
+    """The curve of one trial."""
+
+    @authenticated
+    async def get(self, name: str, trial: str) -> None:
+        await self.hand_over(lambda: (self.experiments.trial_figure(name, int(trial)), JSON))
+
+
+class LogHandler(DataHandler):
+    """What one attempt has printed."""
+
+    @authenticated
+    async def get(self, name: str, trial: str, rung: str, attempt: str) -> None:
+        def make() -> tuple[bytes, str]:
+            tail = self.experiments.log(name, int(trial), int(rung), int(attempt))
+            text = f"[{tail.why}]\n{tail.text or ''}" if tail.why else tail.text or ""
+            return text.encode(), "text/plain; charset=UTF-8"
+
+        await self.hand_over(make)
+
+
 def handlers(experiments: Experiments) -> list[URLSpec]:
     """The pages, by address; Flower puts its `--url_prefix` before each."""
-    values = {
-        "experiments": experiments,
-        "executor": ThreadPoolExecutor(LOOKS, thread_name_prefix="experiments"),
-    }
+    executor = ThreadPoolExecutor(LOOKS, thread_name_prefix="experiments")
+    values = {"experiments": experiments, "executor": executor}
+    page, trial = r"/experiments/([^/]+)", r"/experiments/([^/]+)/trials/([0-9]{1,9})"
     return [
         url(r"/experiments", ListHandler, values, name="experiments"),
-        url(r"/experiments/([^/]+)", ExperimentHandler, values, name="experiment"),
-        url(r"/experiments/([^/]+)/trials/([0-9]{1,9})", TrialHandler, values, name="trial"),
+        url(page, ExperimentHandler, values, name="experiment"),
+        url(page + r"/figures/([a-z_]+)", FigureHandler, values, name="experiment-figure"),
+        url(trial, TrialHandler, values, name="trial"),
+        url(trial + "/figure", TrialFigureHandler, values, name="trial-figure"),
+        url(trial + r"/log/([0-9]{1,4})/([0-9]{1,6})", LogHandler, values, name="trial-log"),
+        url(
+            r"/experiments-assets/([a-z_.]+)",
+            AssetHandler,
+            {"executor": executor},
+            name="experiments-asset",
+        ),
     ]

@@ -18,6 +18,7 @@ from asha_queue.figures.learning import curves
 from asha_queue.figures.parameters import parallel, parameters, scatter
 from asha_queue.figures.progress import best_over_resource, best_over_time
 from asha_queue.figures.rungs import ladder, steps
+from asha_queue.figures.single import single
 from asha_queue.figures.subject import Live, Subject
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "parameters",
     "rung_colour",
     "steps",
+    "trial_curve",
 ]
 
 #: The script that draws figures in pages and reports.
@@ -127,5 +129,16 @@ def draw(kind: str, subject: Subject, **options: object) -> Figure:
         "title": one.title,
         "description": one.description,
         "height": one.height + one.per_bar * bars,
+    }
+    return figure
+
+
+def trial_curve(subject: Subject, number: int, live: Live | None = None) -> Figure:
+    """The learning curve of one trial, with what `draw` says of a figure."""
+    figure = single(subject, number, live)
+    figure["layout"]["meta"] = {
+        "title": f"Learning curve of trial {number}",
+        "description": "The metric by step, and the trial's results in the rungs.",
+        "height": 360,
     }
     return figure

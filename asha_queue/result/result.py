@@ -43,6 +43,7 @@ class Result:
         self._ladder = specification.ladder
         self._results: list[int] = []
         self._scheduled: list[int] = []
+        self._spent: list[int] = []
         #: The best result of each rung.
         self._leaders: list[Best | None] = []
         self._add_rungs()
@@ -84,7 +85,8 @@ class Result:
             leader = self._leaders[rung]
             best = number(leader.metrics[self.specification.metric]) if leader else None
             promoted = self._scheduled[rung + 1]
-            summaries.append(RungSummary(rung, level, self._results[rung], promoted, best))
+            results, spent = self._results[rung], self._spent[rung]
+            summaries.append(RungSummary(rung, level, results, promoted, best, spent))
         return summaries
 
     @property
@@ -170,7 +172,9 @@ class Result:
         if reached is not None:
             trial.resource = max(trial.resource, reached)
             if trial.start is not None:
-                self.resource_spent += max(0, reached - trial.start)
+                spent = max(0, reached - trial.start)
+                self.resource_spent += spent
+                self._spent[entry["rung"]] += spent
         trial.state = "queued"
         if entry["type"] == "completed":
             self._complete(trial, entry)
@@ -299,6 +303,7 @@ class Result:
         """Room for what is counted of each rung, after the ladder has grown."""
         more = len(self._ladder.levels) - len(self._results)
         self._results += [0] * more
+        self._spent += [0] * more
         self._leaders += [None] * more
         self._scheduled += [0] * (len(self._results) + 1 - len(self._scheduled))
 

