@@ -29,7 +29,7 @@ from asha_queue.settings import TICK
 from asha_queue.specification import Specification
 from asha_queue.store import connect
 from asha_queue.store.contract import Store
-from asha_queue.terminal import View, view
+from asha_queue.terminal.view import View, view
 from asha_queue.training import programs
 from asha_queue.views import LivePoints, overview
 

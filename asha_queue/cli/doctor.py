@@ -37,12 +37,13 @@ def doctor(storage: str | None, broker: str | None, as_json: bool) -> None:
         shown = [asdict(finding) for finding in findings]
         print_json({"broker": without_password(url), "ok": sound, "findings": shown})
     else:
-        _print(findings)
+        print_findings(findings)
     if not sound:
         raise click.exceptions.Exit(1)
 
 
-def _print(findings: Sequence[Finding]) -> None:
+def print_findings(findings: Sequence[Finding]) -> None:
+    """The table that people read."""
     table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
     for finding in findings:
         mark, colour = MARKS[finding.state]

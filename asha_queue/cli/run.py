@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import click
-from rich.console import Console, Group
+from rich.console import Group
 
 from asha_queue import where
 from asha_queue.cli.common import broker_option, json_option, print_json
@@ -14,7 +14,9 @@ from asha_queue.cli.files import experiment_in
 from asha_queue.experiment import Interrupted
 from asha_queue.result import Result
 from asha_queue.search.configuration import short
-from asha_queue.terminal import Silent, rung_table, trouble_lines, view
+from asha_queue.terminal.layout import console
+from asha_queue.terminal.picture import rung_table, trouble_lines
+from asha_queue.terminal.view import Silent, view
 from asha_queue.views import number, overview, savings
 
 
@@ -69,17 +71,17 @@ def run(
 
 
 def _print(result: Result, storage: str | None) -> None:
-    console = Console(highlight=False)
+    out = console()
     final = overview(result, [], {})
-    console.print(Group(rung_table(final), *trouble_lines(final)))
+    out.print(Group(rung_table(final), *trouble_lines(final)))
     best = result.best
     if best is None:
-        console.print("no trial has a result; `asha-queue status` says what happened")
+        out.print("no trial has a result; `asha-queue status` says what happened")
         return
     metric = result.specification.metric
     value = f"{metric}={number(best.metrics[metric])} at {best.resource} (trial {best.trial})"
-    console.print(f"best        {value}: {short(best.config)}", markup=False, soft_wrap=True)
+    out.print(f"best        {value}: {short(best.config)}", markup=False, soft_wrap=True)
     if best.checkpoint:
         folder = Path(where.storage(storage, result.specification.storage).url)
-        console.print(f"checkpoint  {folder / best.checkpoint['path']}", soft_wrap=True)
-    console.print(f"trained     {savings(result)}", soft_wrap=True)
+        out.print(f"checkpoint  {folder / best.checkpoint['path']}", soft_wrap=True)
+    out.print(f"trained     {savings(result)}", soft_wrap=True)

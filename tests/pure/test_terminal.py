@@ -3,7 +3,7 @@
 import io
 
 from asha_queue.result import Result
-from asha_queue.terminal import Lines
+from asha_queue.terminal.view import Lines
 from asha_queue.views import overview
 from tests.pure.test_specification import specification
 
