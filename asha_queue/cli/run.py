@@ -80,8 +80,8 @@ def _print(result: Result, storage: str | None) -> None:
         return
     metric = result.specification.metric
     value = f"{metric}={number(best.metrics[metric])} at {best.resource} (trial {best.trial})"
-    out.print(f"best        {value}: {short(best.config)}", markup=False, soft_wrap=True)
+    out.print(f"best        {value}: {short(best.config)}", markup=False)
     if best.checkpoint:
         folder = Path(where.storage(storage, result.specification.storage).url)
         out.print(f"checkpoint  {folder / best.checkpoint['path']}", soft_wrap=True)
-    out.print(f"trained     {savings(result)}", soft_wrap=True)
+    out.print(f"trained     {savings(result)}")
