@@ -14,6 +14,7 @@ from asha_queue.handle import Handle, uid_of
 from asha_queue.local import Server
 from asha_queue.store import connect
 from asha_queue.store.contract import Store
+from asha_queue.store.journal import finite
 
 Decorator = Callable[[Callable[..., None]], Callable[..., None]]
 
@@ -64,4 +65,5 @@ def handle_of(name: str, broker: str | None) -> Iterator[Handle]:
 
 
 def print_json(value: Any) -> None:
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    """Prints JSON that any program reads: NaN and infinities are texts, as in the journal."""
+    click.echo(json.dumps(finite(value), indent=2, ensure_ascii=False, allow_nan=False))

@@ -44,7 +44,7 @@ def encode(value: Any) -> str:
     try:
         return json.dumps(value, allow_nan=False, separators=(",", ":"))
     except ValueError:  # a NaN or an infinity somewhere: rare, so looked for only now
-        return json.dumps(_finite(value), allow_nan=False, separators=(",", ":"))
+        return json.dumps(finite(value), allow_nan=False, separators=(",", ":"))
 
 
 def decode(text: str) -> Any:
@@ -133,11 +133,12 @@ def ends(path: Path) -> tuple[Json, Json] | None:
         return None
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """The value with NaN and infinities, at any depth, as the texts that JSON has for them."""
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     return value
