@@ -50,6 +50,14 @@ class ChoiceError(AshaQueueError):
     """Raised when trials are asked for by a state, a name or a word that is none."""
 
 
+class OrderError(AshaQueueError):
+    """Raised when an order to an experiment asks for what cannot be."""
+
+
+class ExperimentEnded(OrderError):
+    """Raised when an order comes too late: the experiment is finished, or was cancelled."""
+
+
 class JournalError(AshaQueueError):
     """Raised when an entry cannot follow those before it; the state is unchanged then."""
 
@@ -64,6 +72,10 @@ class StoreUnavailable(StoreError):
 
 class UnknownExperiment(StoreError):
     """Raised when no experiment has this name or uid."""
+
+
+class UnknownWorker(AshaQueueError):
+    """Raised when no live worker, and no host of one, has this name."""
 
 
 class LostExperiment(UnknownExperiment):

@@ -4,7 +4,8 @@ import getpass
 import socket
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +13,34 @@ from asha_queue import where
 from asha_queue.coordinator.exports import JOURNAL_FILE
 from asha_queue.coordinator.fold import FullFold
 from asha_queue.coordinator.loss import remedy, told
-from asha_queue.errors import AshaQueueError, LostExperiment, UnknownExperiment
+from asha_queue.errors import (
+    AshaQueueError,
+    ExperimentEnded,
+    LostExperiment,
+    OrderError,
+    ProtocolError,
+    UnknownExperiment,
+    UnknownWorker,
+)
 from asha_queue.result import Best, Result
 from asha_queue.store import connect
-from asha_queue.store.contract import Changed, Store
+from asha_queue.store.contract import Changed, Description, Store
 from asha_queue.views import LivePoints, overview
+
+#: What `num_samples` and `max_t` may be extended to: scripts on the server count in doubles.
+LARGEST = 2**53
 
 
 class Handle:
-    """One experiment, by its uid: what a name points to may be deleted and made anew."""
+    """One experiment, by its uid: what a name points to may be deleted and made anew.
 
-    def __init__(self, store: Store, uid: str) -> None:
+    `by` gives the orders, for the journal: by default this user on this host. Orders read no
+    journal, however long it is.
+    """
+
+    def __init__(self, store: Store, uid: str, by: str | None = None) -> None:
         self._store = store
+        self._by = by or me()
         self._fold = FullFold(store, uid)
         self._live = LivePoints(store, uid)
         self.uid = uid
@@ -41,12 +58,14 @@ class Handle:
 
     def result(self) -> Result:
         """The trials so far."""
-        try:
+        with self._told():
             self._fold.catch_up()
-        except LostExperiment as error:
-            root = Path(where.storage(None, self._fold.specification.storage).url)
-            raise told(error, self.name, root / self.name) from None
         return self._fold.result
+
+    def describe(self) -> Description:
+        """What the store says of it as a whole."""
+        with self._told():
+            return self._store.describe(self.uid)
 
     def best(self) -> Best | None:
         """The best trial so far."""
@@ -72,15 +91,15 @@ class Handle:
     def pause(self, *, now: bool = False, reason: str = "") -> None:
         """Starts no segment any more; those that run go on to their end, or with `now` save and
         are handed back."""
-        self._expect("pause", self._store.pause(self.uid, _request(), me(), reason, now))
+        self._expect("pause", self._store.pause(self.uid, _request(), self._by, reason, now))
 
     def resume(self, *, reason: str = "") -> None:
         """Goes on after a pause."""
-        self._expect("resume", self._store.resume(self.uid, _request(), me(), reason))
+        self._expect("resume", self._store.resume(self.uid, _request(), self._by, reason))
 
     def cancel(self, *, reason: str = "") -> None:
         """Ends the experiment for good; what runs is ended within seconds."""
-        self._expect("cancel", self._store.cancel(self.uid, _request(), me(), reason))
+        self._expect("cancel", self._store.cancel(self.uid, _request(), self._by, reason))
 
     def extend(
         self, *, num_samples: int | None = None, max_t: int | None = None, reason: str = ""
@@ -92,33 +111,68 @@ class Handle:
             for name, value in (("num_samples", num_samples), ("max_t", max_t))
             if value is not None
         }
-        self.result()
-        present = self._fold.specification.to_json() | self._store.describe(self.uid).extended
+        present = self._fold.specification.to_json() | self.describe().extended
         for name, value in changed.items():
             if value < present[name]:
-                raise AshaQueueError(
+                raise OrderError(
                     f"{name}={value}: experiment {self.name} has {present[name]}, "
                     f"and can only be extended to more"
                 )
+            if value > LARGEST:
+                raise OrderError(f"{name}={value}: must be at most {LARGEST}")
         if not changed:
-            raise AshaQueueError("nothing to extend: give num_samples, max_t or both")
-        self._expect("extend", self._store.extend(self.uid, _request(), me(), reason, changed))
+            raise OrderError("nothing to extend: give num_samples, max_t or both")
+        try:
+            answer = self._store.extend(self.uid, _request(), self._by, reason, changed)
+        except ProtocolError as error:  # another has extended it further meanwhile
+            raise OrderError(f"experiment {self.name}: {error}") from None
+        self._expect("extend", answer)
 
     def retry(self, trials: Sequence[int] | None = None) -> list[int]:
         """Tries failed trials again (default: all of them); returns those that had failed."""
-        if self.result().state == "cancelled":
+        if self.describe().state == "cancelled":
             self._expect("retry", "cancelled")
-        return self._store.retry(self.uid, _request(), me(), None if trials is None else [*trials])
+        which = None if trials is None else [*trials]
+        with self._told():
+            return self._store.retry(self.uid, _request(), self._by, which)
 
     def _expect(self, verb: str, answer: Changed) -> None:
         if answer == "unknown":
-            self.result()  # raises, saying more
+            self.describe()  # raises, saying more
             raise UnknownExperiment(f"experiment {self.name} was deleted")
         if answer in ("finished", "cancelled"):
-            raise AshaQueueError(
+            raise ExperimentEnded(
                 f"cannot {verb} experiment {self.name}: it is {answer}"
                 + ("; extend it to go on" if answer == "finished" else "")
             )
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Says of an experiment that the store has lost where its journal is."""
+        try:
+            yield
+        except LostExperiment as error:
+            root = Path(where.storage(None, self._fold.specification.storage).url)
+            raise told(error, self.name, root / self.name) from None
+
+
+def drain(store: Store, targets: Sequence[str], by: str) -> list[str]:
+    """Has workers, each named itself or by its host, save, hand back and end; returns them.
+
+    Raises UnknownWorker for a target that is neither, and drains none then.
+    """
+    alive = [worker.name for worker in store.workers()]
+    named: dict[str, None] = {}
+    for target in targets:
+        found = [name for name in alive if target in (name, name.partition("@")[2])]
+        if not found:
+            raise UnknownWorker(
+                f"no worker and no host is called {target!r}; alive are: "
+                + (", ".join(alive) or "none")
+            )
+        named |= dict.fromkeys(found)
+    store.drain([*named], by)
+    return [*named]
 
 
 def uid_of(store: Store, name: str) -> str:

@@ -3,7 +3,7 @@
 import click
 
 from asha_queue.cli.common import broker_option, json_option, opened_store, print_json
-from asha_queue.errors import AshaQueueError
+from asha_queue.handle import drain as drain_workers
 from asha_queue.handle import me
 
 
@@ -17,14 +17,7 @@ def drain(target: str, broker: str | None, as_json: bool) -> None:
     Their segments go on elsewhere. They stay away until their launcher is started anew.
     """
     with opened_store(broker) as store:
-        alive = [worker.name for worker in store.workers()]
-        named = [n for n in alive if target in (n, n.partition("@")[2])]
-        if not named:
-            raise AshaQueueError(
-                f"no worker and no host is called {target!r}; alive are: "
-                + (", ".join(alive) or "none")
-            )
-        store.drain(named, me())
+        named = drain_workers(store, [target], me())
         if as_json:
             print_json(named)
         else:
