@@ -1,14 +1,17 @@
-"""Pages about experiments inside Flower.
+"""Experiments inside Flower: pages, and addresses for programs.
 
-They show and change nothing. `install` puts them into a Flower that is about to start, and never
-keeps it from starting.
+They show; programs get the same as JSON, and give orders. `install` puts them into a Flower that
+is about to start, and never keeps it from starting.
 """
 
 import logging
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 #: Seconds that a page waits for each answer of the store.
 PATIENCE = 3.0
+#: Requests of programs that are answered at the same time; pages have threads of their own.
+ANSWERS = 4
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +31,7 @@ def _install(broker: str) -> None:
     # here, because a Flower that is not what it was may fail to be imported, too
     from flower import urls
 
+    from asha_queue.dashboard import api
     from asha_queue.dashboard import broker as queues
     from asha_queue.dashboard.experiments import Experiments
     from asha_queue.dashboard.handlers import handlers
@@ -40,7 +44,8 @@ def _install(broker: str) -> None:
     templates = Templates(urls.settings["template_path"])
     templates.load("navbar.html")  # our tab in it, too, is what Tornado can compile
     experiments = Experiments(connect(broker, PATIENCE))
-    pages = handlers(experiments)
+    executor = ThreadPoolExecutor(ANSWERS, thread_name_prefix="experiments-api")
+    pages = handlers(experiments) + api.handlers(experiments, executor)
     urls.handlers[:0] = pages  # before the last one, which answers to everything
     urls.settings["template_loader"] = templates
     urls.settings["compress_response"] = True  # Flower's scripts and styles, too

@@ -52,7 +52,8 @@ def send(handler: Any, packed: Packed) -> None:
     handler.set_header("Vary", "Accept-Encoding")
     handler.set_header("Cache-Control", "private, no-cache")  # kept, but asked for each time
     handler.compute_etag = lambda: packed.etag  # or Tornado would hash it all over again
-    if handler.request.method == "GET" and handler.check_etag_header():
+    asked = handler.request.method == "GET" and handler.get_status() == 200
+    if asked and handler.check_etag_header():
         handler.set_status(304)
         handler.finish()
         return
