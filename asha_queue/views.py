@@ -103,7 +103,7 @@ def overview(
             for rung in result.rungs
         ],
         "best": best_view(result.best),
-        "running": [_running_view(t, live.get(t.number), specification.metric) for t in running],
+        "running": [running_view(t, live.get(t.number), specification.metric) for t in running],
         "workers": {
             "alive": len(workers),
             "busy": len({t.worker for t in running if t.worker in alive}),
@@ -168,9 +168,10 @@ def best_view(best: Best | None) -> dict[str, Any] | None:
     }
 
 
-def _running_view(
+def running_view(
     trial: TrialResult, point: Mapping[str, Any] | None, metric: str
 ) -> dict[str, Any]:
+    """The segment of a trial in training, as far as its last live report tells."""
     start, target = trial.start or 0, trial.target or 0
     fresh = point is not None and start < point["step"] <= target
     return {

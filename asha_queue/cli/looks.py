@@ -8,16 +8,14 @@ from typing import Any
 from rich.console import RenderableType
 
 from asha_queue import where
-from asha_queue.coordinator.fold import FullFold
 from asha_queue.coordinator.loop import ENDED
 from asha_queue.coordinator.loss import remedy, unknown_journals
-from asha_queue.errors import AshaQueueError, StoreUnavailable, UnknownExperiment
-from asha_queue.handle import uid_of
+from asha_queue.dashboard.experiments import Experiments
 from asha_queue.store.contract import Store
 from asha_queue.terminal.fleet import FleetPicture
 from asha_queue.terminal.picture import Picture
 from asha_queue.terminal.trial import TrialPicture
-from asha_queue.views import LivePoints, fleet, overview, trial_view
+from asha_queue.views import trial_view
 
 Facts = dict[str, Any]
 #: States after which nothing more happens to a trial, unless somebody asks for it.
@@ -46,53 +44,21 @@ def look_at(store: Store, name: str | None, trial: int | None) -> Look:
     return ExperimentLook(store, name) if trial is None else TrialLook(store, name, trial)
 
 
-class _Followed:
-    """An experiment, folded as far as its journal goes."""
-
-    def __init__(self, store: Store, uid: str) -> None:
-        self._store = store
-        self._live = LivePoints(store, uid)
-        self.uid = uid
-        self.fold = FullFold(store, uid)
-
-    def overview(self) -> Facts:
-        self.fold.catch_up()
-        return overview(self.fold.result, self._store.workers(), self._live.refresh())
-
-
 class EverythingLook(Look):
     """All experiments, workers and coordinators."""
 
     def __init__(self, store: Store) -> None:
-        self._store = store
-        self._followed: dict[str, _Followed] = {}
+        self._experiments = Experiments(store)
         self._notes: list[str] = []
 
     def take(self) -> Facts:
-        store, names = self._store, self._store.names()
-        self._followed = {uid: f for uid, f in self._followed.items() if uid in names.values()}
-        views = []
-        for name, uid in sorted(names.items()):
-            try:
-                if uid not in self._followed:
-                    self._followed[uid] = _Followed(store, uid)
-                views.append(self._followed[uid].overview())
-            except StoreUnavailable:
-                raise
-            except UnknownExperiment:
-                continue  # deleted a moment ago
-            except AshaQueueError as error:  # it does not hide the others
-                views.append({"name": name, "error": str(error)})
-        if not views:
+        facts = self._experiments.all()
+        if not facts["experiments"]:
             self._notes = ["no experiments; start one with: asha-queue run FILE"]
-            for name, path in unknown_journals(store, Path(where.storage().url)):
+            root = Path(where.storage().url)
+            for name, path in unknown_journals(self._experiments.store, root):
                 self._notes.append(f"{name}: unknown to this server. {remedy(path)}")
-        sound = [view for view in views if "error" not in view]
-        return {
-            "experiments": views,
-            "workers": fleet(store.workers(), store.drained(), sound),
-            "coordinators": [attendant.who for attendant in store.attendants()],
-        }
+        return facts
 
     def drawn(self, facts: Facts, fit: bool = False) -> RenderableType:
         return FleetPicture(facts, self._notes, fit)
@@ -102,20 +68,13 @@ class ExperimentLook(Look):
     """The experiment that is called so, also when it was begun anew meanwhile."""
 
     def __init__(self, store: Store, name: str) -> None:
-        self._store = store
-        self.name = name
-        self._followed: _Followed | None = None
+        self._experiments = Experiments(store)
+        self._name = name
 
     def take(self) -> Facts:
-        facts = self.followed().overview()
+        facts = self._experiments.overview(self._name)
         self.ended = facts["state"] in ENDED
         return facts
-
-    def followed(self) -> _Followed:
-        uid = uid_of(self._store, self.name)
-        if self._followed is None or self._followed.uid != uid:
-            self._followed = _Followed(self._store, uid)
-        return self._followed
 
     def drawn(self, facts: Facts, fit: bool = False) -> RenderableType:
         return Picture(facts, fit)
@@ -125,27 +84,22 @@ class TrialLook(Look):
     """One trial of an experiment."""
 
     def __init__(self, store: Store, name: str, trial: int) -> None:
-        self._experiment = ExperimentLook(store, name)
+        self._experiments = Experiments(store)
+        self._name = name
         self._trial = trial
         self._metric = ""
         self._eta = 0
         self._running: Facts | None = None
 
     def take(self) -> Facts:
-        glance = self._experiment.take()
-        fold = self._experiment.followed().fold
-        trials = fold.result.trials
-        if self._trial >= len(trials):
-            raise UnknownExperiment(
-                f"experiment {self._experiment.name} has no trial {self._trial}; "
-                f"{len(trials)} were started, numbered from 0"
-            )
-        running = (one for one in glance["running"] if one["trial"] == self._trial)
-        self._running = next(running, None)
-        self._metric = fold.specification.metric
-        self._eta = fold.specification.reduction_factor
-        facts = trial_view(trials[self._trial], fold.search)
-        self.ended = self._experiment.ended or facts["state"] in FINAL
+        with self._experiments.look(self._name) as look:
+            self._metric = look.fold.specification.metric
+            self._eta = look.fold.specification.reduction_factor
+            found = look.trial(self._trial)
+            facts = trial_view(found, look.fold.search)
+            self._running = look.running(found)
+            ended = look.fold.search.state in ENDED
+        self.ended = ended or facts["state"] in FINAL
         return facts
 
     def drawn(self, facts: Facts, fit: bool = False) -> RenderableType:

@@ -15,8 +15,8 @@ from asha_queue.choice import choose, row
 from asha_queue.dashboard.experiments import Experiments
 from asha_queue.dashboard.orders import ORDERS, DrainHandler, ExperimentOrderHandler
 from asha_queue.dashboard.replies import ApiHandler, Refused
-from asha_queue.errors import ChoiceError, UnknownExperiment
-from asha_queue.views import overview, trial_view
+from asha_queue.errors import ChoiceError
+from asha_queue.views import trial_view
 
 #: Trials in one answer, by default and at most.
 ROWS: Final = 100
@@ -34,12 +34,7 @@ class ExperimentHandler(ApiHandler):
     """One experiment: `asha-queue status NAME --json`."""
 
     async def get(self, name: str) -> None:
-        def look() -> dict[str, Any]:
-            with self.experiments.look(name) as look:
-                workers = self.experiments.store.workers()
-                return overview(look.fold.result, workers, look.live.last)
-
-        await self.answer(look)
+        await self.answer(lambda: self.experiments.overview(name))
 
 
 class TrialsHandler(ApiHandler):
@@ -91,13 +86,35 @@ class TrialHandler(ApiHandler):
     async def get(self, name: str, trial: str) -> None:
         def look() -> dict[str, Any]:
             with self.experiments.look(name) as look:
-                trials = look.fold.result.trials
-                if int(trial) >= len(trials):
-                    raise UnknownExperiment(
-                        f"experiment {name} has no trial {trial}; "
-                        f"{len(trials)} were started, numbered from 0"
-                    )
-                return trial_view(trials[int(trial)], look.fold.search)
+                return trial_view(look.trial(int(trial)), look.fold.search)
+
+        await self.answer(look)
+
+
+class FigureHandler(ApiHandler):
+    """A figure as plotly has it, by its kind; `?parameter=` for the one of a parameter."""
+
+    async def get(self, name: str, kind: str) -> None:
+        options = {
+            key: str(self.get_argument(key, escape=False)) for key in self.request.query_arguments
+        }
+        await self.answer(lambda: self.experiments.figure(name, kind, options))
+
+
+class TrialFigureHandler(ApiHandler):
+    """The learning curve of a trial as plotly has it."""
+
+    async def get(self, name: str, trial: str) -> None:
+        await self.answer(lambda: self.experiments.trial_figure(name, int(trial)))
+
+
+class LogHandler(ApiHandler):
+    """The end of what an attempt has printed: `path`, `text`, and `why` if that is not all."""
+
+    async def get(self, name: str, trial: str, rung: str, attempt: str) -> None:
+        def look() -> dict[str, Any]:
+            tail = self.experiments.log(name, int(trial), int(rung), int(attempt))
+            return {"path": str(tail.path), "text": tail.text, "why": tail.why}
 
         await self.answer(look)
 
@@ -114,12 +131,16 @@ def handlers(experiments: Experiments, executor: Executor) -> list[URLSpec]:
     """What is asked for, by address; Flower puts its `--url_prefix` before each."""
     values = {"experiments": experiments, "executor": executor}
     one = r"/api/experiments/([^/]+)"
+    trial = one + r"/trials/([0-9]{1,9})"
     return [
         url(r"/api/experiments", ListHandler, values),
-        url(one, ExperimentHandler, values),
+        url(one, ExperimentHandler, values, name="api-experiment"),
+        url(one + r"/figures/([a-z_]+)", FigureHandler, values, name="figure"),
         url(one + r"/trials", TrialsHandler, values),
-        url(one + r"/trials/([0-9]{1,9})", TrialHandler, values),
+        url(trial, TrialHandler, values),
+        url(trial + r"/figure", TrialFigureHandler, values, name="trial-figure"),
+        url(trial + r"/log/([0-9]{1,4})/([0-9]{1,6})", LogHandler, values, name="trial-log"),
         url(one + rf"/({'|'.join(ORDERS)})", ExperimentOrderHandler, values),
-        url(r"/api/workers/drain", DrainHandler, values),
+        url(r"/api/workers/drain", DrainHandler, values, name="api-drain"),
         url(r"/api/experiments/.*", NothingHandler, values),
     ]

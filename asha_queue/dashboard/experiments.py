@@ -30,13 +30,14 @@ from asha_queue.coordinator.fold import FullFold
 from asha_queue.coordinator.slots import Want, divide
 from asha_queue.errors import AshaQueueError, ChoiceError, StoreUnavailable, UnknownExperiment
 from asha_queue.figures import columns_of, draw, most_results, trial_curve
+from asha_queue.handle import uid_of
 from asha_queue.importance import Importances
 from asha_queue.logs import Logs, Tail
-from asha_queue.result import Result
+from asha_queue.result import Result, TrialResult
 from asha_queue.search.configuration import flatten
 from asha_queue.store.contract import Store, Worker
 from asha_queue.tally import REMEMBERED
-from asha_queue.views import LivePoints, fleet, overview, trial_view, verdict
+from asha_queue.views import LivePoints, fleet, overview, running_view, trial_view, verdict
 
 #: Seconds between two looks of `follow` at all experiments.
 FOLLOW_EVERY = 2.0
@@ -52,10 +53,25 @@ class Look(NamedTuple):
     fold: FullFold
     live: LivePoints
 
-    @property
-    def version(self) -> str:
-        """Changes with whatever is shown."""
-        return f"{self.fold.uid} {self.fold.seen} {self.live.seen}"
+    def overview(self, workers: Sequence[Worker]) -> dict[str, Any]:
+        """It at a glance."""
+        return overview(self.fold.result, workers, self.live.last)
+
+    def trial(self, number: int) -> TrialResult:
+        """A trial; UnknownExperiment tells how many there are."""
+        trials = self.fold.result.trials
+        if number >= len(trials):
+            raise UnknownExperiment(
+                f"experiment {self.fold.specification.name} has no trial {number}; "
+                f"{len(trials)} were started, numbered from 0"
+            )
+        return trials[number]
+
+    def running(self, trial: TrialResult) -> dict[str, Any] | None:
+        """The segment of a trial that is in training, if one is."""
+        if trial.state != "running":
+            return None
+        return running_view(trial, self.live.last.get(trial.number), self.fold.specification.metric)
 
 
 class _Followed:
@@ -165,7 +181,7 @@ class Experiments:
         for name, uid in sorted(names.items()):
             try:
                 with self._follow(uid).current() as look:
-                    glance = overview(look.fold.result, workers, look.live.last)
+                    glance = look.overview(workers)
                     age = max(0.0, time.time() - (look.fold.result.began or math.inf))
                     found.append(glance | {"share": shares.get(uid), "age": age})
             except StoreUnavailable:
@@ -192,7 +208,7 @@ class Experiments:
                 for worker in self.store.workers()
                 if result.specification.queue in worker.info.get("queues", ())
             ]
-            glance = overview(result, workers, look.live.last)
+            glance = look.overview(workers)
             leader = self.store.describe(look.fold.uid).leader
             refusals = self.store.refusals(look.fold.uid)
             specification = result.specification
@@ -231,19 +247,29 @@ class Experiments:
             "parameters": list(flatten(result.trials[0].config)) if result.trials else [],
         }
 
-    def trial(self, name: str, number: int) -> dict[str, Any]:
-        """One trial, with the sentence that explains each of its rungs."""
+    def overview(self, name: str) -> dict[str, Any]:
+        """One experiment at a glance."""
         with self.look(name) as look:
-            result = look.fold.result
-            _require(result, number)
-            view = trial_view(result.trials[number], look.fold.search)
-            for rung in view["rungs"]:
-                rung["why"] = verdict(rung, result.specification.reduction_factor)
-            workers = self.store.workers()
-            glance = overview(result, workers, look.live.last)
-            running = [one for one in glance["running"] if one["trial"] == number]
-            devices = {worker.name: worker.info.get("device") or "" for worker in workers}
-            return {"view": glance, "trial": view, "running": running, "devices": devices}
+            return look.overview(self.store.workers())
+
+    def trial(self, name: str, number: int) -> dict[str, Any]:
+        """One trial, with the sentence that explains each of its rungs, and the devices of the
+        workers that live."""
+        with self.look(name) as look:
+            specification = look.fold.specification
+            found = look.trial(number)
+            view = trial_view(found, look.fold.search)
+            running = look.running(found)
+        for rung in view["rungs"]:
+            rung["why"] = verdict(rung, specification.reduction_factor)
+        workers = self.store.workers()
+        return {
+            "name": name,
+            "metric": specification.metric,
+            "trial": view,
+            "running": running,
+            "devices": {worker.name: worker.info.get("device") or "" for worker in workers},
+        }
 
     def figure(self, name: str, kind: str, options: Mapping[str, str]) -> bytes:
         """A figure of an experiment as JSON; `options` as `figures.draw` takes them."""
@@ -263,26 +289,20 @@ class Experiments:
         """The curve of one trial as JSON."""
         with self.look(name) as look:
             result = look.fold.result
-            _require(result, number)
+            look.trial(number)
             return msgspec.json.encode(trial_curve(result, number, look.live.series(result)))
 
     def log(self, name: str, trial: int, rung: int, attempt: int) -> Tail:
         """The end of what an attempt has printed, or why it cannot be shown."""
-        uid = self._uid(name)
+        uid = uid_of(self.store, name)
         storage = where.storage(None, self.store.describe(uid).specification["storage"]).url
         return Logs(Path(storage) / name).tail(trial, rung, attempt)
 
     @contextmanager
     def look(self, name: str) -> Iterator[Look]:
         """The experiment called `name`, for as long as nobody else needs it."""
-        with self._follow(self._uid(name)).current() as look:
+        with self._follow(uid_of(self.store, name)).current() as look:
             yield look
-
-    def _uid(self, name: str) -> str:
-        uid = self.store.uid(name)
-        if uid is None:
-            raise UnknownExperiment(f"no experiment is called {name!r}")
-        return uid
 
     def _known_names(self) -> dict[str, str]:
         """Name to uid; those that were deleted are forgotten."""
@@ -310,14 +330,6 @@ class Experiments:
             known = [seen[worker.name] for seen in found if worker.name in seen]
             one["utilisation"] = _utilisation(known, worker.seen_at)
         return rows
-
-
-def _require(result: Result, number: int) -> None:
-    if number >= len(result.trials):
-        raise UnknownExperiment(
-            f"experiment {result.specification.name} has no trial {number}; "
-            f"{len(result.trials)} were started, numbered from 0"
-        )
 
 
 def _utilisation(known: Sequence[tuple[float, float]], now: float) -> float | None:

@@ -14,13 +14,11 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-import msgspec
 from flower.views import BaseHandler
 from tornado.routing import URLSpec
 from tornado.web import authenticated, url
 
 from asha_queue.choice import STATES
-from asha_queue.dashboard.answer import Packed, pack, send
 from asha_queue.dashboard.assets import ASSETS, AssetHandler
 from asha_queue.dashboard.experiments import Experiments, Query
 from asha_queue.errors import AshaQueueError, StoreUnavailable, UnknownExperiment
@@ -31,7 +29,6 @@ from asha_queue.views import duration, number
 
 #: Looks at the store that are taken at the same time.
 LOOKS = 4
-JSON = "application/json; charset=UTF-8"
 
 
 class Page(NamedTuple):
@@ -69,8 +66,6 @@ class PageHandler(BaseHandler):  # type: ignore[misc]  # Flower has no types
             flat=flatten,
             asset=self._asset,
             steered=self.steered,
-            api=page.values and f"/api/experiments/{page.values.get('view', {}).get('name', '')}",
-            drain_address="/api/workers/drain",
             moment=moment,
             rung_colour=rung_colour,
             trouble_text=lambda trouble: str(Trouble(**trouble)),
@@ -145,64 +140,6 @@ class TrialHandler(PageHandler):
         await self.show("asha_trial.html", lambda: self.experiments.trial(name, int(trial)))
 
 
-class DataHandler(PageHandler):
-    """Base of what the pages fetch: bytes made in a thread, or an error as JSON."""
-
-    async def hand_over(self, make: Callable[[], tuple[bytes, str]]) -> None:
-        """Sends what `make` returns, content and its type."""
-        accepted = self.request.headers.get("Accept-Encoding", "")
-        loop = asyncio.get_running_loop()
-        status, packed = await loop.run_in_executor(self._executor, _packed, make, accepted)
-        self.set_status(status)
-        send(self, packed)
-
-
-def _packed(make: Callable[[], tuple[bytes, str]], accepted: str) -> tuple[int, Packed]:
-    try:
-        return 200, pack(*make(), accepted)
-    except AshaQueueError as error:
-        status = (
-            404
-            if isinstance(error, UnknownExperiment)
-            else 503
-            if isinstance(error, StoreUnavailable)
-            else 400
-        )
-        return status, pack(msgspec.json.encode({"error": str(error)}), JSON)
-
-
-class FigureHandler(DataHandler):
-    """A figure of an experiment, as plotly has it; `?parameter=` for the one of a parameter."""
-
-    @authenticated
-    async def get(self, name: str, kind: str) -> None:
-        options = {
-            key: str(self.get_argument(key, escape=False)) for key in self.request.query_arguments
-        }
-        await self.hand_over(lambda: (self.experiments.figure(name, kind, options), JSON))
-
-
-class TrialFigureHandler(DataHandler):
-    """The curve of one trial."""
-
-    @authenticated
-    async def get(self, name: str, trial: str) -> None:
-        await self.hand_over(lambda: (self.experiments.trial_figure(name, int(trial)), JSON))
-
-
-class LogHandler(DataHandler):
-    """What one attempt has printed."""
-
-    @authenticated
-    async def get(self, name: str, trial: str, rung: str, attempt: str) -> None:
-        def make() -> tuple[bytes, str]:
-            tail = self.experiments.log(name, int(trial), int(rung), int(attempt))
-            text = f"[{tail.why}]\n{tail.text or ''}" if tail.why else tail.text or ""
-            return text.encode(), "text/plain; charset=UTF-8"
-
-        await self.hand_over(make)
-
-
 def handlers(experiments: Experiments) -> list[URLSpec]:
     """The pages, by address; Flower puts its `--url_prefix` before each."""
     executor = ThreadPoolExecutor(LOOKS, thread_name_prefix="experiments")
@@ -211,10 +148,7 @@ def handlers(experiments: Experiments) -> list[URLSpec]:
     return [
         url(r"/experiments", ListHandler, values, name="experiments"),
         url(page, ExperimentHandler, values, name="experiment"),
-        url(page + r"/figures/([a-z_]+)", FigureHandler, values, name="experiment-figure"),
         url(trial, TrialHandler, values, name="trial"),
-        url(trial + "/figure", TrialFigureHandler, values, name="trial-figure"),
-        url(trial + r"/log/([0-9]{1,4})/([0-9]{1,6})", LogHandler, values, name="trial-log"),
         url(
             r"/experiments-assets/([a-z_.]+)",
             AssetHandler,

@@ -66,7 +66,7 @@ class ApiHandler(BaseHandler):  # type: ignore[misc]  # Flower has no types
             raise Refused(401, "log in first: this Flower has a login")
 
     async def answer(self, look: Callable[[], Any]) -> None:
-        """Sends what `look` returns, or why it cannot be had."""
+        """Sends what `look` returns (bytes are JSON already), or why it cannot be had."""
         accepted = self.request.headers.get("Accept-Encoding", "")
         loop = asyncio.get_running_loop()
         status, packed = await loop.run_in_executor(self._executor, _packed, look, accepted)
@@ -95,4 +95,5 @@ def _packed(look: Callable[[], Any], accepted: str) -> tuple[int, Packed]:
     except AshaQueueError as error:
         status = next(code for kind, code in _STATUS if isinstance(error, kind))
         found = {"error": str(error)}
-    return status, pack(encode(found).encode(), JSON, accepted)
+    body = found if isinstance(found, bytes) else encode(found).encode()
+    return status, pack(body, JSON, accepted)

@@ -82,7 +82,7 @@ def _experiment_table(views: Sequence[dict[str, Any]]) -> Rows:
                 f"{view['trials']['started']}/{view['trials']['total']}",
                 f"{view['resource']['spent']:,}",
                 f"{view['workers']['busy']}/{view['workers']['alive']}",
-                duration(view["seconds"]),
+                duration(view["age"]),
                 f"{value_of(view, view['best'])} {view['metric']}" if view["best"] else "–",
             ]
             for view in views

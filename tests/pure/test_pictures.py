@@ -152,7 +152,7 @@ def test_a_metric_may_be_called_as_a_column_is(metric: str) -> None:
 
 
 def test_all_experiments_and_workers_are_drawn_in_eighty_columns(big: Big) -> None:
-    view = big.overview()
+    view = big.overview() | {"age": 2956.0}
     shown = facts([view, view | {"name": "digits", "state": "finished"}], 3)
     lines = drawn(FleetPicture(shown, []))
     first, second = rows(lines, "experiment")
@@ -172,7 +172,7 @@ def test_all_experiments_and_workers_are_drawn_in_eighty_columns(big: Big) -> No
 
 
 def test_hundreds_of_workers_and_experiments_are_fitted_into_the_terminal(big: Big) -> None:
-    view = big.overview()
+    view = big.overview() | {"age": 2956.0}
     ended = [view | {"name": f"a{number}", "state": "finished"} for number in range(300)]
     many = facts([*ended, view | {"name": "open"}, {"name": "odd", "error": "broken"}], 300)
     lines = drawn(FleetPicture(many, [], fit=True))

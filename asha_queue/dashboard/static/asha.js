@@ -302,9 +302,13 @@
       return;
     }
     const place = document.getElementById("asha-output-text");
-    const answer = await fetch(log, {cache: "no-cache"}).catch(() => null);
-    const text = !answer ? "Flower does not answer"
-      : answer.ok ? await answer.text() : (await answer.json()).error;
+    let found;
+    try {
+      found = await (await fetch(log, {cache: "no-cache"})).json();
+    } catch (error) {
+      return;  // what is shown stays
+    }
+    const text = found.error || (found.why ? "[" + found.why + "]\n" : "") + (found.text || "");
     if (place.textContent !== text && !selected(place)) {
       const low = place.scrollHeight - place.scrollTop - place.clientHeight < 40;
       place.textContent = text;
