@@ -78,8 +78,8 @@ FIGURES: dict[str, Kind] = {
     "ladder": Kind(
         ladder,
         "Rungs",
-        "How many results each rung has, how many of them were promoted, and what it has cost.",
-        height=130,
+        "Results and cost of each rung. Solid: promoted; pale: not; grey: without a value.",
+        height=110,
         per_bar=34,
     ),
     "scatter": Kind(
@@ -92,7 +92,7 @@ FIGURES: dict[str, Kind] = {
     "parallel": Kind(
         parallel,
         "Parallel coordinates",
-        "All hyperparameters and the metric, a line for each trial; drag along an axis to choose.",
+        "A line for each trial, but those with a value far off; drag along an axis to choose.",
         height=420,
     ),
     "importance": Kind(

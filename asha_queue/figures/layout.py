@@ -26,10 +26,12 @@ LINE = 44
 WHOLE = 400
 #: Significant digits of numbers in a figure that leaves points out.
 DIGITS = 6
-#: A value axis is logarithmic if its values, the worst twentieth left out, span this factor.
-LOGARITHMIC = 200.0
-#: The worst values lie outside of the first view if they stretch it by this factor.
-STRETCH = 2.0
+#: A value is far out if it is worse than three quarters of all by so many times their spread.
+FAR = 2.0
+#: A value axis is logarithmic if its values, but those far out, span this factor.
+LOGARITHMIC = 100.0
+#: From this number on, counts on an axis are written as 10k, 2M.
+MANY = 10_000
 
 
 def escape(text: object) -> str:
@@ -64,9 +66,10 @@ def numbers(values: Floats, exact: bool = True) -> list[float | None]:
 
 def layout(x: dict[str, Any], y: dict[str, Any], **more: Any) -> dict[str, Any]:
     """The layout of a figure with these axes."""
+    common = {"automargin": True, "zeroline": False, "exponentformat": "e"}
     return {
-        "xaxis": {"automargin": True, "zeroline": False, **x},
-        "yaxis": {"automargin": True, "zeroline": False, **y},
+        "xaxis": {**common, **x},
+        "yaxis": {**common, **y},
         "margin": {"l": 48, "r": 12, "t": 8, "b": 44},
         "hovermode": "closest",
         "hoverlabel": {"align": "left", "namelength": -1},
@@ -88,22 +91,44 @@ def title(text: object) -> dict[str, Any]:
     return {"title": {"text": escape(text)}}
 
 
-def value_axis(subject: Subject, values: Floats) -> dict[str, Any]:
-    """The axis of the metric for these values: logarithmic where they span orders of magnitude;
-    a few values that are far worse than all others lie outside of its first view."""
+def counts(most: float) -> dict[str, Any]:
+    """How an axis of counts up to `most` writes them."""
+    return {"tickformat": "~s"} if most >= MANY else {}
+
+
+def fence(subject: Subject, values: Floats, far: float = FAR) -> float:
+    """The value that nothing but what is far out is worse than: one diverging trial must not press
+    all others into a line."""
+    finite = values[np.isfinite(values)]
+    if not len(finite):
+        return math.nan
+    least = subject.specification.mode == "min"
+    best = float(finite.min() if least else finite.max())
+    usual = float(np.quantile(finite, 0.75 if least else 0.25))
+    limit = usual + far * (usual - best)
+    inside = finite[finite <= limit] if least else finite[finite >= limit]
+    return float(inside.max() if least else inside.min())
+
+
+def value_axis(
+    subject: Subject, values: Floats, factor: float = LOGARITHMIC, far: float = FAR
+) -> dict[str, Any]:
+    """The axis of the metric for these values: logarithmic where they span this factor; values that
+    are far out lie outside of its first view."""
     axis = title(subject.specification.metric)
     finite = values[np.isfinite(values)]
     if len(finite) < 2:
         return axis
     least = subject.specification.mode == "min"
     best, worst = (finite.min(), finite.max()) if least else (finite.max(), finite.min())
-    bulk = float(np.quantile(finite, 0.95 if least else 0.05))
-    if least and best > 0 and bulk / best >= LOGARITHMIC:
-        axis |= {"type": "log", "dtick": 1} if bulk / best >= 1e4 else {"type": "log"}
+    bulk = fence(subject, values, far)
+    if least and best > 0 and bulk / best >= factor:
+        # labels at 1, 2 and 5, and of many decades at each
+        axis |= {"type": "log", "dtick": 1 if bulk / best > 1000 else "D2"}
         best, bulk, worst = math.log10(best), math.log10(bulk), math.log10(worst)
-    if abs(worst - best) > STRETCH * abs(bulk - best) > 0:
-        spread = bulk - best  # towards the worse, of either sign
-        axis["range"] = sorted((float(best - 0.06 * spread), float(bulk + 0.3 * spread)))
+    if bulk != worst and bulk != best:
+        room = 0.06 * (bulk - best)  # towards the worse, of either sign
+        axis["range"] = sorted((float(best - room), float(bulk + room)))
     return axis
 
 

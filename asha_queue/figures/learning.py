@@ -38,7 +38,11 @@ from asha_queue.figures.subject import Live, Subject, Trial
 #: Points of the figure, about.
 POINTS = 20_000
 #: The step axis is logarithmic if the top of the ladder is so many times its lowest level.
-LOGARITHMIC = 8
+LADDER = 8
+#: The value axis is logarithmic if values span this factor: the first steps bring most.
+VALUES = 20.0
+#: A value is far out if it is worse than most by so many times their spread.
+FAR = 6.0
 #: More than any step: trial * SPAN + step orders all points.
 _SPAN = 1 << 40
 
@@ -95,7 +99,7 @@ def curves(subject: Subject, live: Live | None = None, budget: int = POINTS) -> 
         data += [trace | {"showlegend": trace is drawn[0]} for trace in drawn]
     if best is not None:
         data.append(pen.best(shown.only(shown.trial == best), best))
-    axes = layout(_steps(subject, points), value_axis(subject, points.value))
+    axes = layout(_steps(subject, points), value_axis(subject, shown.value, VALUES, FAR))
     return {"data": data, "layout": axes}
 
 
@@ -235,13 +239,15 @@ def _steps(subject: Subject, points: Points) -> dict[str, Any]:
     """The axis of steps: its ticks are the levels of the rungs."""
     levels = [rung.level for rung in subject.rungs]
     axis = title("steps")
-    if levels[-1] < LOGARITHMIC * levels[0] or int(points.step.min()) < 1:
+    if levels[-1] < LADDER * levels[0] or int(points.step.min()) < 1:
         return axis
-    low, high = np.log10(float(points.step.min())), np.log10(float(points.step.max()))
+    least, most = int(points.step.min()), int(points.step.max())
+    low, high = math.log10(least), math.log10(max(most, least + 1))
+    ticks = [least, *levels] if 2 * least <= levels[0] else levels
     room = 0.03 * max(high - low, 0.3)
     return axis | {
         "type": "log",
-        "tickvals": levels,
-        "ticktext": [f"{level:,}" for level in levels],
-        "range": [float(low - room), float(high + room)],
+        "tickvals": ticks,
+        "ticktext": [f"{level:,}" for level in ticks],
+        "range": [low - room, high + room],
     }

@@ -15,6 +15,7 @@ from asha_queue.figures.layout import (
     Ints,
     empty,
     escape,
+    fence,
     layout,
     numbers,
     title,
@@ -29,7 +30,7 @@ LINES = 2000
 #: Width of the column in which dots of one category lie beside each other, of 1 between columns.
 COLUMN = 0.5
 #: Characters of a category's name.
-NAME = 16
+NAME = 14
 _LOG = (LogUniform, QLogUniform, LogRandInt)
 
 
@@ -47,7 +48,7 @@ class Parameter:
 
     @property
     def categories(self) -> list[str] | None:
-        """The names of its options, None for a number."""
+        """The names of its options as plain text, None for a number."""
         if not isinstance(self.domain, Choice):
             return None
         return [_name(option) for option in self.domain.options]
@@ -104,7 +105,7 @@ def scatter(subject: Subject, parameter: str | None = None) -> Figure:
     if categories is not None:
         axis |= {
             "tickvals": list(range(len(categories))),
-            "ticktext": categories,
+            "ticktext": [escape(name) for name in categories],
             "range": [-0.6, len(categories) - 0.4],
             "showgrid": False,
         }
@@ -118,8 +119,14 @@ def scatter(subject: Subject, parameter: str | None = None) -> Figure:
 
 
 def parallel(subject: Subject) -> Figure:
-    """All hyperparameters and the metric, one line per trial, coloured by its highest rung."""
+    """All hyperparameters and the metric, one line per trial, coloured by its highest rung; without
+    those whose values are far out, which would press all others into a point."""
     results = last_results(subject)
+    signed = results.losses(subject.specification.mode)
+    limit = fence(subject, results.value)
+    results = results.at_indices(
+        np.flatnonzero(signed <= (limit if subject.specification.mode == "min" else -limit))
+    )
     shown = _lines(results, subject.specification.mode)
     if not len(shown):
         return empty("No result yet")
@@ -131,8 +138,9 @@ def parallel(subject: Subject) -> Figure:
         column = one.column(configs)
         if not np.isnan(column).all():
             dimensions.append(_dimension(one, column, exact))
+    name = escape(subject.specification.metric)
     metric = {
-        "label": escape(subject.specification.metric),
+        "label": name,
         "values": numbers(results.value, exact),
         "range": _range(results.value),
     }
@@ -156,13 +164,24 @@ def parallel(subject: Subject) -> Figure:
                 "len": 1,
                 "outlinewidth": 0,
                 "tickvals": list(range(rungs)),
-                "ticktext": [f"rung {rung}" for rung in range(rungs)],
+                "ticktext": [str(rung) for rung in range(rungs)],
+                "title": {"text": "rung", "side": "bottom"},
             },
         },
-        "domain": {"x": [0.03, 0.97]},
     }
-    frame = {"l": 28, "r": 28, "t": 44, "b": 48}
+    frame = {"l": _left(dimensions or [metric]), "r": _half(name), "t": 44, "b": 56}
     return {"data": [trace], "layout": {**layout({}, {}), "margin": frame}}
+
+
+def _half(label: str) -> int:
+    """Pixels that half of a label takes, which is centred on its axis."""
+    return min(96, max(24, 4 * len(label)))
+
+
+def _left(dimensions: Sequence[dict[str, Any]]) -> int:
+    """Pixels that the label of the first axis and its ticks take at the left."""
+    ticks = max((len(text) for text in dimensions[0].get("ticktext", ())), default=0)
+    return min(110, max(_half(dimensions[0]["label"]), 7 * ticks + 8))
 
 
 def _lines(results: Results, mode: str, budget: int = LINES) -> Ints:
@@ -186,7 +205,7 @@ def _dimension(one: Parameter, column: Floats, exact: bool) -> dict[str, Any]:
             "values": numbers(column),
             "range": [0, count - 1] if count > 1 else [-0.5, 0.5],
             "tickvals": list(range(count)),
-            "ticktext": one.categories,
+            "ticktext": one.categories,  # texts of these axes are shown as they are
         }
     if not one.log:
         return {"label": label, "values": numbers(column, exact), "range": _range(column)}
@@ -244,4 +263,4 @@ def _at(config: Any, path: tuple[str, ...]) -> Any:
 
 def _name(option: Any) -> str:
     name = f"{option:.4g}" if isinstance(option, float) else str(option)
-    return escape(name if len(name) <= NAME else f"{name[: NAME - 1]}…")
+    return name if len(name) <= NAME else f"{name[: NAME - 1]}…"

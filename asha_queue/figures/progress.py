@@ -7,6 +7,7 @@ import numpy as np
 from asha_queue.figures.layout import (
     Figure,
     Floats,
+    counts,
     empty,
     escape,
     layout,
@@ -50,7 +51,11 @@ def best_over_resource(subject: Subject) -> Figure:
         subject,
         every_result(subject).spent.astype(np.float64),
         [*line, float(subject.resource_spent)],
-        {**title("steps spent by all trials"), "rangemode": "tozero"},
+        {
+            **title("steps spent by all trials"),
+            **counts(subject.resource_spent),
+            "rangemode": "tozero",
+        },
         "%{x:,} steps spent",
     )
 

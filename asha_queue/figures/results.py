@@ -117,7 +117,7 @@ def dots(
                 "marker": {
                     "color": rung_colour(rung, rungs),
                     "size": 5 if len(results) > 500 else 7,
-                    "opacity": 0.55 if len(results) > 500 else 0.8,
+                    "opacity": 0.65 if len(results) > 500 else 0.8,
                 },
             }
         )

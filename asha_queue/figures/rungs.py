@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 
 from asha_queue.figures.colours import NEUTRAL, rung_colour
-from asha_queue.figures.layout import Figure, empty, escape, layout, title
+from asha_queue.figures.layout import Figure, counts, empty, escape, layout, title
 from asha_queue.figures.results import every_result
 from asha_queue.figures.subject import Subject
 
 #: Share of the width that the bars of results have; the rest is the resource's.
-_LEFT = 0.6
+_LEFT = 0.62
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +30,14 @@ class Step:
     share: float
 
     @property
+    def went_on(self) -> int:
+        """Results that were promoted; at the top, all with a value."""
+        return self.ranked if self.cut is None else min(self.promoted, self.ranked)
+
+    @property
     def stayed(self) -> int:
-        """Results with a value that were not promoted (yet); at the top, all."""
-        return max(0, self.ranked - self.promoted)
+        """Results with a value that were not promoted (yet)."""
+        return self.ranked - self.went_on
 
     @property
     def unranked(self) -> int:
@@ -97,7 +102,7 @@ def ladder(subject: Subject) -> Figure:
         }
 
     data = [
-        bars("promoted", [step.promoted for step in found], marker={"color": colours}),
+        bars("promoted", [step.went_on for step in found], marker={"color": colours}),
         bars(
             "not promoted",
             [step.stayed for step in found],
@@ -111,7 +116,6 @@ def ladder(subject: Subject) -> Figure:
             [100 * step.share for step in found],
             marker={"color": colours},
             xaxis="x2",
-            showlegend=False,
             text=[f"{step.share:.1%}" for step in found],
             textposition="outside",
             cliponaxis=False,
@@ -119,18 +123,27 @@ def ladder(subject: Subject) -> Figure:
     ]
     if any(step.unranked for step in found):
         unranked = [step.unranked for step in found]
-        data.insert(2, bars("diverged or failed", unranked, marker={"color": NEUTRAL}))
+        data.insert(1, bars("diverged or failed", unranked, marker={"color": NEUTRAL}))
     widest = max(step.results for step in found) or 1
     dearest = max(100 * step.share for step in found) or 1.0
+    room = 1.25 + 0.045 * max(len(_text(step)) for step in found)
     axes = layout(
-        {**title("results"), "domain": [0, _LEFT], "range": [0, 1.35 * widest]},
+        {
+            **title("results"),
+            **counts(widest),
+            "domain": [0, _LEFT],
+            "range": [0, room * widest],
+            "nticks": 5,
+        },
         {**title("level in steps"), "type": "category", "showgrid": False},
         barmode="stack",
+        showlegend=False,
         bargap=0.35,
         xaxis2={
-            **title("% of the resource"),
+            **title("% of resource"),
             "domain": [_LEFT + 0.06, 1],
-            "range": [0, 1.45 * dearest],
+            "range": [0, 1.6 * dearest],
+            "nticks": 4,
             "anchor": "y",
             "zeroline": False,
         },
@@ -142,7 +155,7 @@ def _text(step: Step) -> str:
     """What stands at the end of a bar of results."""
     if step.cut is None or not step.results:
         return f"{step.results:,}"
-    return f"{step.promoted:,} of {step.results:,}"
+    return f"{step.promoted:,}/{step.results:,}"
 
 
 def _hover(subject: Subject, step: Step) -> str:

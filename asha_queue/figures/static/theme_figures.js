@@ -48,7 +48,7 @@
           tickfont: {color: quiet, size: 11},
           rangefont: {color: "rgba(0,0,0,0)", size: 1},
           unselected: {line: {color: dark ? "#39453a" : "#d8ddd4", opacity: 0.25}},
-          line: {colorbar: {tickfont: {color: quiet, size: 11}}}
+          line: {colorbar: {tickfont: {color: quiet, size: 11}, title: {font: {color: quiet, size: 12}}}}
         }]
       }
     };
@@ -61,6 +61,20 @@
       displayModeBar: "hover",
       modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "toImage"]
     };
+  }
+
+  /* Labels of parallel axes that stand close to each other are turned, on a phone for one. */
+  function fitted(element, data, layout) {
+    var first = data[0];
+    if (!first || first.type !== "parcoords") {
+      return data;
+    }
+    var longest = Math.max.apply(null, first.dimensions.map(function (d) { return d.label.length; }));
+    if (element.clientWidth / first.dimensions.length > 7 * longest + 8) {
+      return data;
+    }
+    layout.margin = Object.assign({}, layout.margin, {t: 40 + 3 * Math.min(longest, 20)});
+    return [Object.assign({}, first, {labelangle: -25})];
   }
 
   window.ashaDraw = function (element, figure, dark) {
@@ -77,6 +91,6 @@
       element.setAttribute("role", "img");
       element.setAttribute("aria-label", meta.title + ". " + (meta.description || ""));
     }
-    return Plotly.react(element, figure.data, layout, config());
+    return Plotly.react(element, fitted(element, figure.data, layout), layout, config());
   };
 })();
