@@ -27,6 +27,7 @@ ORDER = [
     "training",
     "coordinator",
     "doctor",
+    "report",
     "views",
     "queue",
     "checkpoints",

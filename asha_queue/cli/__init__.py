@@ -26,6 +26,7 @@ VERBS = {
     "drain": "have a worker or a host hand back its work and end",
     "export": "print an experiment's journal",
     "restore": "rebuild an experiment that its server has lost, from its journal",
+    "report": "write an HTML file with all figures of an experiment",
     "check": "verify a journal against the rules of the search",
     "delete": "remove an experiment, its checkpoints included",
     "version": "print the version",

@@ -1,8 +1,8 @@
 """The pictures of an experiment, for pages, reports and notebooks: plain dicts that plotly reads.
 
 `FIGURES` lists them. Each is a function from a result (`result.Result`, or what looks like one) to
-{"data": […], "layout": {…}} of JSON types. plotly itself is not imported here, nor anything drawn:
-`static/theme_figures.js` does that in pages and reports, and gives the figures their colours.
+{"data": […], "layout": {…}} of JSON types. In pages and reports `static/theme_figures.js` draws
+them and gives them their colours; `plotted` makes objects of plotly of them, for notebooks.
 """
 
 import difflib
@@ -15,6 +15,7 @@ from asha_queue.figures.colours import NEUTRAL, STOPS, rung_colour
 from asha_queue.figures.influence import columns_of, importance, most_results
 from asha_queue.figures.layout import Figure
 from asha_queue.figures.learning import curves
+from asha_queue.figures.notebook import plotted
 from asha_queue.figures.parameters import parallel, parameters, scatter
 from asha_queue.figures.progress import best_over_resource, best_over_time
 from asha_queue.figures.rungs import ladder, steps
@@ -35,6 +36,7 @@ __all__ = [
     "importance",
     "most_results",
     "parameters",
+    "plotted",
     "rung_colour",
     "steps",
     "trial_curve",

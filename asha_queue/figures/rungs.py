@@ -51,12 +51,7 @@ def steps(subject: Subject) -> list[Step]:
     mode, eta = subject.specification.mode, subject.specification.reduction_factor
     results = every_result(subject)
     losses = results.losses(mode)
-    spent = [0] * len(rungs)
-    for trial in subject.trials:
-        for attempt in trial.history.all:
-            if attempt.start is not None and attempt.reached is not None:
-                spent[attempt.rung] += max(0, attempt.reached - attempt.start)
-    whole = max(1, sum(spent))
+    whole = max(1, sum(rung.resource for rung in rungs))
     found = []
     for rung in rungs:
         ranked = np.sort(losses[(results.rung == rung.rung) & (losses < np.inf)])
@@ -73,8 +68,8 @@ def steps(subject: Subject) -> list[Step]:
                 len(ranked),
                 cut,
                 threshold,
-                spent[rung.rung],
-                spent[rung.rung] / whole,
+                rung.resource,
+                rung.resource / whole,
             )
         )
     return found

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
 from asha_queue.errors import AshaQueueError
+from asha_queue.figures import draw, parameters, plotted
 from asha_queue.result.trials import Best, Improvement, RungResult, RungSummary, TrialResult
 from asha_queue.search.rung import number
 from asha_queue.specification import Specification
@@ -120,6 +121,17 @@ class Result:
                 for trial in self.trials
             ]
         )
+
+    def plot(self, kind: str = "curves", **options: Any) -> Any:
+        """A plotly Figure, which a notebook shows by itself: best_over_time, best_over_resource,
+        curves, ladder, scatter (with `parameter="lr"`), parallel or importance.
+
+        Raises AshaQueueError naming what there is, for a kind or a parameter that there is not.
+        """
+        if kind == "scatter" and "parameter" not in options:
+            names = ", ".join(parameter.name for parameter in parameters(self))
+            raise AshaQueueError(f"scatter needs a parameter, parameter=NAME; there are: {names}")
+        return plotted(draw(kind, self, **options))
 
     def apply(self, entry: Mapping[str, Any]) -> None:
         """Folds one entry of the journal."""

@@ -1,0 +1,88 @@
+"""An experiment as one HTML file that needs nothing else: to keep, to send, to print.
+
+Rules
+
+* Whatever it shows is in it, plotly.js too; its own policy forbids it to load anything.
+* Names, configurations and errors are texts of users: the template escapes them, figures carry
+  them as JSON in which no tag can begin or end.
+* The tables say what the figures show, for readers without JavaScript or eyesight.
+"""
+
+import json
+import time
+from importlib.resources import files
+from typing import Any
+
+import msgspec
+from tornado.template import Template
+
+from asha_queue.choice import choose
+from asha_queue.figures import FIGURES, SCRIPT, Figure, draw, parameters, rung_colour, steps
+from asha_queue.result import Result
+from asha_queue.search.configuration import flatten, short
+from asha_queue.search.space import Choice, Domain
+from asha_queue.views import duration, number, savings
+
+#: Trials in the table.
+TRIALS = 50
+#: Hyperparameters of which there is a figure each.
+PARAMETERS = 24
+
+
+def report(result: Result, made: float) -> str:
+    """The page; `made` is the time at which it is made, in seconds."""
+    best, _ = choose(result, limit=TRIALS)
+    page = Template((files(__name__) / "report.html").read_text("utf-8"), name="report.html")
+    return page.generate(
+        result=result,
+        specification=result.specification,
+        best=best,
+        steps=steps(result),
+        figures=_figures(result),
+        made=_date(made),
+        began=_date(result.began) if result.began else "",
+        plotly=(files("plotly") / "package_data" / "plotly.min.js").read_text("utf-8"),
+        script=SCRIPT.read_text("utf-8"),
+        colour=rung_colour,
+        duration=duration,
+        flatten=flatten,
+        number=number,
+        savings=savings,
+        short=short,
+        space=[(parameter.name, _written(parameter.domain)) for parameter in parameters(result)],
+    ).decode()
+
+
+def _figures(result: Result) -> list[dict[str, Any]]:
+    """Each figure with its title; of those that show one hyperparameter, one for each."""
+    found = []
+    for kind, figure in FIGURES.items():
+        chosen: list[dict[str, str]] = [{}]
+        if "parameter" in figure.options:
+            names = [parameter.name for parameter in parameters(result)]
+            chosen = [{"parameter": name} for name in names[:PARAMETERS]] or [{}]
+        found.append(
+            {
+                "kind": kind,
+                "title": figure.title,
+                "description": figure.description,
+                "choices": [options.get("parameter", "") for options in chosen],
+                "json": [_json(draw(kind, result, **options)) for options in chosen],
+            }
+        )
+    return found
+
+
+def _written(domain: Domain) -> str:
+    """A domain as users write it: `loguniform(0.0001, 1.0)`."""
+    values = json.dumps(domain.to_json()[domain.name], ensure_ascii=False)
+    return f"{domain.name}({values if isinstance(domain, Choice) else values[1:-1]})"
+
+
+def _json(figure: Figure) -> str:
+    """A figure as JSON that may stand inside a script element."""
+    return msgspec.json.encode(figure).decode().replace("<", "\\u003c")
+
+
+def _date(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(seconds))
