@@ -31,7 +31,7 @@ def _install(broker: str) -> None:
     # here, because a Flower that is not what it was may fail to be imported, too
     from flower import urls
 
-    from asha_queue.dashboard import api
+    from asha_queue.dashboard import api, metrics
     from asha_queue.dashboard import broker as queues
     from asha_queue.dashboard.experiments import Experiments
     from asha_queue.dashboard.handlers import handlers
@@ -45,7 +45,8 @@ def _install(broker: str) -> None:
     templates.load("navbar.html")  # our tab in it, too, is what Tornado can compile
     experiments = Experiments(connect(broker, PATIENCE))
     executor = ThreadPoolExecutor(ANSWERS, thread_name_prefix="experiments-api")
-    pages = handlers(experiments) + api.handlers(experiments, executor)
+    pages = handlers(experiments)
+    pages += api.handlers(experiments, executor) + metrics.handlers(experiments, executor)
     urls.handlers[:0] = pages  # before the last one, which answers to everything
     urls.settings["template_loader"] = templates
     urls.settings["compress_response"] = True  # Flower's scripts and styles, too

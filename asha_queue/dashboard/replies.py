@@ -65,11 +65,11 @@ class ApiHandler(BaseHandler):  # type: ignore[misc]  # Flower has no types
         if not self.current_user:
             raise Refused(401, "log in first: this Flower has a login")
 
-    async def answer(self, look: Callable[[], Any]) -> None:
-        """Sends what `look` returns (bytes are JSON already), or why it cannot be had."""
+    async def answer(self, look: Callable[[], Any], kind: str = JSON) -> None:
+        """Sends what `look` returns (bytes are of that kind already), or why it cannot be had."""
         accepted = self.request.headers.get("Accept-Encoding", "")
         loop = asyncio.get_running_loop()
-        status, packed = await loop.run_in_executor(self._executor, _packed, look, accepted)
+        status, packed = await loop.run_in_executor(self._executor, _packed, look, kind, accepted)
         self.set_status(status)
         send(self, packed)
 
@@ -88,12 +88,12 @@ class ApiHandler(BaseHandler):  # type: ignore[misc]  # Flower has no types
         self.finish(msgspec.json.encode({"error": sentence}))
 
 
-def _packed(look: Callable[[], Any], accepted: str) -> tuple[int, Packed]:
+def _packed(look: Callable[[], Any], kind: str, accepted: str) -> tuple[int, Packed]:
     status = 200
     try:
         found = look()
     except AshaQueueError as error:
-        status = next(code for kind, code in _STATUS if isinstance(error, kind))
-        found = {"error": str(error)}
+        status = next(code for one, code in _STATUS if isinstance(error, one))
+        found, kind = {"error": str(error)}, JSON
     body = found if isinstance(found, bytes) else encode(found).encode()
-    return status, pack(body, JSON, accepted)
+    return status, pack(body, kind, accepted)
