@@ -7,7 +7,6 @@ Rules
 * `send` is for the event loop, and does no more than to hand over bytes.
 """
 
-import asyncio
 import gzip
 import hashlib
 import re
@@ -60,10 +59,3 @@ def send(handler: Any, packed: Packed) -> None:
     if packed.compressed:
         handler.set_header("Content-Encoding", "gzip")
     handler.finish(packed.body)
-
-
-async def answer(handler: Any, body: bytes, kind: str) -> None:
-    """Packs in a thread, then sends."""
-    accepted = handler.request.headers.get("Accept-Encoding", "")
-    loop = asyncio.get_running_loop()
-    send(handler, await loop.run_in_executor(None, pack, body, kind, accepted))

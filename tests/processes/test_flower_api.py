@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import redis
+from tornado.web import create_signed_value
 
 from asha_queue.cli import main
 from asha_queue.result import Result
@@ -23,6 +24,7 @@ from asha_queue.views import journal
 from asha_queue.where import ADDRESS_FILE
 from tests.conftest import wait_until
 from tests.processes.directory import Directory
+from tests.processes.servers import Valkey
 from tests.processes.test_flower import LOGIN, Running, flower, submit
 from tests.server.test_coordinator import drive
 
@@ -379,6 +381,53 @@ def test_read_only_takes_no_orders_and_a_wrong_password_none_either(
         all_refused(running, 401, "log in", login="ada:wrong")
         all_refused(running, 401, "log in", login="")
     assert entries(store, "sums") + entries(store, "poor") == before
+
+
+def test_who_is_logged_in_by_e_mail_orders_by_it_and_with_the_token_of_the_page_only(
+    valkey: str, store: Store, tmp_path: Path
+) -> None:
+    """Logged in with a cookie as Flower sets it after an OAuth provider has said who it is."""
+    uid = submit(store, name=f"steered-{uuid.uuid4().hex[:6]}")
+    secret, email = "a secret of this test", "ada@lab.example"
+    user = create_signed_value(secret, "user", email).decode()
+    other = create_signed_value(secret, "user", "eve@elsewhere.example").decode()
+    options = (f"--auth={email}", f"--cookie_secret={secret}")
+    with flower(valkey, tmp_path, "-m", "asha_queue", "flower", *options) as running:
+        one = f"{running.url}/api/experiments/{store.describe(uid).name}"
+        for cookie in ("", f"user={other}", "user=ada@lab.example"):
+            told = ask(one, login="", Cookie=cookie)
+            assert (told.status, told.error) == (401, "log in first: this Flower has a login")
+            assert told.headers["WWW-Authenticate"] is None
+        assert ask(one, login="", Cookie=f"user={user}").json["state"] == "running"
+        cookie = f"user={user}; _xsrf=token"
+        assert "_xsrf" in ask(f"{one}/pause", {}, login="", Cookie=cookie).error
+        assert ask(f"{one}/pause", {}, login="", Cookie=cookie, X_Xsrftoken="other").status == 403
+        assert ask(f"{one}/pause", {}, login="", Cookie="_xsrf=t", X_Xsrftoken="t").status == 401
+        done = ask(f"{one}/pause", {}, login="", Cookie=cookie, X_Xsrftoken="token")
+        assert done.json["state"] == "paused"
+    [paused] = [e for e in journal(store, uid) if "by" in e]
+    assert paused["by"] == email
+
+
+def test_while_the_store_is_away_everything_says_so(server: Valkey, tmp_path: Path) -> None:
+    store = connect(server.url)
+    submit(store)
+    store.close()
+    command = ("-m", "asha_queue", "flower")
+    with flower(server.url, tmp_path, *command, FLOWER_BASIC_AUTH=LOGIN) as running:
+        assert ask(f"{running.url}/api/experiments/sums").status == 200
+        server.kill()
+        reads = ("api/experiments", "api/experiments/sums", "metrics/experiments")
+        answers = [ask(f"{running.url}/{address}") for address in reads]
+        answers.append(ask(f"{running.url}/api/experiments/sums/pause", {}))
+        answers.append(ask(f"{running.url}/api/workers/drain", {"workers": ["gpu0@a"]}))
+        for answer in answers:
+            assert answer.status == 503
+            assert "does not answer" in answer.error
+        server.start()
+        paused = ask(f"{running.url}/api/experiments/sums/pause", {})
+        assert paused.json["state"] == "paused"
+    assert "asha_queue/dashboard" not in running.log.read_text()  # no traceback of ours
 
 
 def test_a_run_is_steered_through_the_api(directory: Directory) -> None:
