@@ -3,6 +3,9 @@
 import base64
 import gzip
 import json
+import os
+import signal
+import threading
 import urllib.error
 import urllib.request
 import uuid
@@ -18,6 +21,8 @@ from tornado.web import create_signed_value
 from asha_queue.cli import main
 from asha_queue.result import Result
 from asha_queue.search.rules import check
+from asha_queue.simulation import simulate
+from asha_queue.specification import Specification
 from asha_queue.store import connect
 from asha_queue.store.contract import Outcome, ScheduledSegment, Store
 from asha_queue.views import journal
@@ -26,7 +31,7 @@ from tests.conftest import wait_until
 from tests.processes.directory import Directory
 from tests.processes.servers import Valkey
 from tests.processes.test_flower import LOGIN, Running, flower, submit
-from tests.server.test_coordinator import drive
+from tests.server.test_coordinator import SPECIFICATION, drive, loss
 
 TRIALS = 1200
 
@@ -87,6 +92,12 @@ def experiment_with_a_failure(store: Store) -> str:
     return uid
 
 
+def simulated(**changed: object) -> list[dict]:
+    """The journal of an experiment that nobody has trained."""
+    specification = Specification.from_json(SPECIFICATION.to_json() | changed)
+    return simulate(specification, loss, lambda config, start, target: 1.0).journal
+
+
 @pytest.fixture(scope="module")
 def store(valkey: str) -> Iterator[Store]:
     """`sums`, which has ended; `wide`, with many trials; `poor`, with one that failed."""
@@ -94,7 +105,7 @@ def store(valkey: str) -> Iterator[Store]:
         client.flushall()
         store = connect(valkey)
         drive(store, submit(store), workers=3)
-        drive(store, submit(store, name="wide", max_t=1, num_samples=TRIALS), workers=3)
+        store.restore(simulated(name="wide", max_t=1, num_samples=TRIALS))
         experiment_with_a_failure(store)
         yield store
         store.close()
@@ -348,6 +359,12 @@ def test_requests_from_other_sites_are_refused(
     assert entries(store, "poor") == before
 
 
+def test_a_page_of_this_flower_may_give_orders(api: str) -> None:
+    for headers in ({"Sec_Fetch_Site": "same-origin"}, {"Origin": api.partition("/lab")[0]}):
+        late = ask(f"{api}/experiments/sums/pause", {}, **headers)
+        assert (late.status, "it is finished" in late.error) == (409, True)
+
+
 ORDERS = ("experiments/sums/extend", "experiments/poor/pause", "workers/drain")
 
 
@@ -409,24 +426,39 @@ def test_who_is_logged_in_by_e_mail_orders_by_it_and_with_the_token_of_the_page_
     assert paused["by"] == email
 
 
-def test_while_the_store_is_away_everything_says_so(server: Valkey, tmp_path: Path) -> None:
+def test_while_the_store_is_away_everything_says_so_and_flower_goes_on(
+    server: Valkey, tmp_path: Path
+) -> None:
     store = connect(server.url)
     submit(store)
     store.close()
     command = ("-m", "asha_queue", "flower")
     with flower(server.url, tmp_path, *command, FLOWER_BASIC_AUTH=LOGIN) as running:
-        assert ask(f"{running.url}/api/experiments/sums").status == 200
+        one, reads = "api/experiments/sums", ("api/experiments", "metrics/experiments")
+        assert ask(f"{running.url}/{one}").status == 200
+        os.kill(server.process.pid, signal.SIGSTOP)
+        found: list[Answer] = []
+        asking = [
+            threading.Thread(target=lambda: found.append(ask(f"{running.url}/{one}"))),
+            threading.Thread(target=lambda: found.append(ask(f"{running.url}/{one}/pause", {}))),
+        ]
+        for thread in asking:
+            thread.start()
+        assert ask(f"{running.url}/healthcheck").status == 200
+        assert not found, "Flower was kept waiting for the store"
+        for thread in asking:
+            thread.join()
+        assert [answer.status for answer in found] == [503, 503]
+        os.kill(server.process.pid, signal.SIGCONT)
         server.kill()
-        reads = ("api/experiments", "api/experiments/sums", "metrics/experiments")
-        answers = [ask(f"{running.url}/{address}") for address in reads]
-        answers.append(ask(f"{running.url}/api/experiments/sums/pause", {}))
+        answers = [ask(f"{running.url}/{address}") for address in (one, *reads)]
+        answers.append(ask(f"{running.url}/{one}/pause", {}))
         answers.append(ask(f"{running.url}/api/workers/drain", {"workers": ["gpu0@a"]}))
         for answer in answers:
             assert answer.status == 503
             assert "does not answer" in answer.error
         server.start()
-        paused = ask(f"{running.url}/api/experiments/sums/pause", {})
-        assert paused.json["state"] == "paused"
+        assert ask(f"{running.url}/{one}/pause", {}).json["state"] == "paused"
     assert "asha_queue/dashboard" not in running.log.read_text()  # no traceback of ours
 
 
