@@ -22,7 +22,8 @@ from asha_queue.errors import (
     UnknownExperiment,
 )
 from asha_queue.handle import Handle
-from asha_queue.local import Local
+from asha_queue.local.flower import Flower
+from asha_queue.local.site import Local
 from asha_queue.queue import Publisher
 from asha_queue.result import Result
 from asha_queue.settings import TICK
@@ -64,6 +65,7 @@ class Experiment(Specification):
         broker: str | None = None,
         storage: str | None = None,
         fresh: bool = False,
+        flower: bool = False,
         progress: View | None = None,
     ) -> Result:
         """Runs the experiment to its end, coordinating it in this process, and returns its result.
@@ -77,6 +79,7 @@ class Experiment(Specification):
             broker: URL of the broker, which is the store as well.
             storage: root folder of checkpoints, logs and exports.
             fresh: deletes an experiment of the same name first, its checkpoints included.
+            flower: shows the run in a browser, too, by a Flower that ends with it.
             progress: shows the run; default: a live picture, or lines where there is no terminal.
 
         Raises:
@@ -97,20 +100,27 @@ class Experiment(Specification):
             specification = _stored_at(specification, storage)
         with _signals(), contextlib.closing(shown):
             local: Local | None = None
+            watched: Flower | None = None
             try:
                 if cluster:
                     server = cluster
                 else:
                     local = Local(Path.cwd(), workers, roots, place.url)
                     server = where.Where(local.start(), "embedded server")
+                if flower:
+                    watched = Flower(server.url)
+                    watched.start()
+                    shown.say(f"flower   {watched.url}")
                 shown.say(f"broker   {server}")
                 shown.say(f"storage  {place}")
                 store = connect(server.url)
                 folder = Path(place.url) / specification.name
                 uid, said = submit(store, specification, folder, fresh)
                 shown.say(said)
-                return _coordinate(store, server.url, uid, folder, local, shown)
+                return _coordinate(store, server.url, uid, folder, local, watched, shown)
             finally:
+                if watched:
+                    watched.stop()
                 if local:
                     local.stop()
 
@@ -199,7 +209,13 @@ def _stored_at(specification: Specification, storage: str | None) -> Specificati
 
 
 def _coordinate(
-    store: Store, url: str, uid: str, folder: Path, local: Local | None, shown: View
+    store: Store,
+    url: str,
+    uid: str,
+    folder: Path,
+    local: Local | None,
+    flower: Flower | None,
+    shown: View,
 ) -> Result:
     """Coordinates until the experiment has ended; a server that dies meanwhile ends nothing."""
     drive = Drive(store, Publisher(url), uid, folder)
@@ -213,9 +229,12 @@ def _coordinate(
             try:
                 drive.step()
                 now = time.monotonic()
-                if local and now >= next_tend:
+                if now >= next_tend:
                     next_tend = now + TICK
-                    local.tend()
+                    if local:
+                        local.tend()
+                    if flower and (said := flower.tend()):
+                        shown.say(said)
                 if now >= next_show or coordinator.ended:
                     next_show = now + SHOW_EVERY
                     points = live.refresh()

@@ -11,7 +11,7 @@ import click
 from asha_queue import where
 from asha_queue.errors import ServerError
 from asha_queue.handle import Handle, uid_of
-from asha_queue.local import Server
+from asha_queue.local.server import Server
 from asha_queue.store import connect
 from asha_queue.store.contract import Store
 from asha_queue.store.journal import finite

@@ -30,6 +30,7 @@ from asha_queue.views import number, overview, savings
 )
 @click.option("--storage", metavar="DIR", help="Root of checkpoints, logs and exports.")
 @click.option("--fresh", is_flag=True, help="Delete what exists under this name, and start anew.")
+@click.option("--flower", is_flag=True, help="Show the run in a browser, too, until it ends.")
 @broker_option
 @json_option
 def run(
@@ -37,6 +38,7 @@ def run(
     workers: int | None,
     storage: str | None,
     fresh: bool,
+    flower: bool,
     broker: str | None,
     as_json: bool,
 ) -> None:
@@ -54,6 +56,7 @@ def run(
             broker=broker,
             storage=storage,
             fresh=fresh,
+            flower=flower,
             progress=Silent() if as_json else view(),
         )
     except Interrupted:

