@@ -23,6 +23,7 @@ from asha_queue.cli.common import opened_server
 from asha_queue.cli.looks import EverythingLook, ExperimentLook, Facts, Look, look_at
 from asha_queue.errors import StoreUnavailable
 from asha_queue.store import connect
+from asha_queue.store.journal import finite
 from asha_queue.terminal.fleet import state
 from asha_queue.terminal.layout import console
 from asha_queue.terminal.view import Lines, Screen
@@ -178,7 +179,7 @@ class _Objects:
         self._last = ""
 
     def show(self, look: Look, facts: Facts) -> None:
-        line = json.dumps(facts, ensure_ascii=False)
+        line = json.dumps(finite(facts), ensure_ascii=False, allow_nan=False)
         if line != self._last:
             self._last = line
             print(line, flush=True)

@@ -1,6 +1,7 @@
 """`asha-queue status --watch` as a user calls it, on a pipe and on a terminal."""
 
 import json
+import math
 import os
 import pty
 import re
@@ -9,12 +10,16 @@ import subprocess
 import sys
 import termios
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import pairwise
 
+import pytest
+
 from asha_queue.coordinator.loop import Coordinator
 from asha_queue.store import connect
+from asha_queue.store.contract import Outcome, ScheduledSegment
 from tests.conftest import free_port, wait_until
 from tests.processes.directory import Directory
 from tests.processes.servers import Valkey
@@ -127,6 +132,23 @@ def test_json_is_an_object_per_line_when_something_has_changed(broker: str) -> N
         assert 0 < views[1]["trials"]["started"] < 30
         assert views[-1]["state"] == "finished"
         assert all(one != two for one, two in pairwise(lines))
+    store.close()
+
+
+def test_a_value_that_is_no_number_is_a_text_in_json_too(broker: str) -> None:
+    store = connect(broker)
+    uid = submitted(store)
+    segment = ScheduledSegment(0, 0, 0, 1, {"x": 0.5})
+    assert store.schedule(uid, store.describe(uid).last, uuid.uuid4().hex, [segment]) == "ok"
+    claim = store.claim(uid, 0, 0, 1, uuid.uuid4().hex, "w@test")
+    store.start(uid, 0, claim.token, 0)
+    outcome = Outcome({"loss": math.nan}, 1, None, 0.1, [[1, {"loss": math.nan}]])
+    assert store.complete(uid, 0, claim.token, outcome) == "ok"
+    store.cancel(uid, uuid.uuid4().hex, "me", "")
+    with watch("sums", "0", "--json", "--broker", broker) as seen:
+        assert seen.ends() == 0
+        [line] = seen.text.splitlines()
+        assert "NaN" in json.loads(line, parse_constant=pytest.fail)["rungs"][0].values()
     store.close()
 
 
