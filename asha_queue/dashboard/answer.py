@@ -2,15 +2,15 @@
 
 Rules
 
-* `pack` is for a thread: it compresses what is large for a client that takes it, and hashes what
-  was to be sent, so that a client that has it already is told so (304) and gets nothing.
+* `pack` is for a thread: it hashes what is to be sent, so that a client that has it already is told
+  so (304) and gets nothing; and compresses what is large for a client that takes it.
 * `send` is for the event loop, and does no more than to hand over bytes.
 """
 
 import gzip
 import hashlib
 import re
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Self
 
 #: Bytes from which on an answer is compressed.
 COMPRESSED: Final = 4096
@@ -20,10 +20,27 @@ LEVEL: Final = 5
 _GZIP = re.compile(r"\bgzip(?!\s*;\s*q=0(\.0*)?\s*(,|$))")
 
 
-class Packed(NamedTuple):
-    """An answer as it goes over the wire."""
+class Asked(NamedTuple):
+    """What a client says of itself: its Accept-Encoding, and the ETags of what it has."""
 
-    body: bytes
+    accepted: str = ""
+    known: str = ""
+
+    @classmethod
+    def by(cls, handler: Any) -> Self:
+        headers = handler.request.headers
+        known = headers.get("If-None-Match", "") if handler.request.method == "GET" else ""
+        return cls(headers.get("Accept-Encoding", ""), known)
+
+
+#: A client of which nothing is known.
+UNKNOWN: Final = Asked()
+
+
+class Packed(NamedTuple):
+    """An answer as it goes over the wire; without a body if the client has it."""
+
+    body: bytes | None
     kind: str
     etag: str
     compressed: bool
@@ -34,11 +51,12 @@ def takes_gzip(accepted: str) -> bool:
     return _GZIP.search(accepted.lower()) is not None
 
 
-def pack(body: bytes, kind: str, accepted: str = "") -> Packed:
-    """`body` as it will be sent, `kind` being its Content-Type and `accepted` the client's
-    Accept-Encoding."""
+def pack(body: bytes, kind: str, asked: Asked = UNKNOWN) -> Packed:
+    """`body` as it will be sent, `kind` being its Content-Type."""
     etag = f'W/"{hashlib.sha1(body, usedforsecurity=False).hexdigest()}"'
-    compressed = len(body) >= COMPRESSED and takes_gzip(accepted)
+    if etag in asked.known:
+        return Packed(None, kind, etag, False)
+    compressed = len(body) >= COMPRESSED and takes_gzip(asked.accepted)
     if compressed:
         body = gzip.compress(body, LEVEL, mtime=0)
     return Packed(body, kind, etag, compressed)
@@ -51,11 +69,8 @@ def send(handler: Any, packed: Packed) -> None:
     handler.set_header("Vary", "Accept-Encoding")
     handler.set_header("Cache-Control", "private, no-cache")  # kept, but asked for each time
     handler.compute_etag = lambda: packed.etag  # or Tornado would hash it all over again
-    asked = handler.request.method == "GET" and handler.get_status() == 200
-    if asked and handler.check_etag_header():
+    if packed.body is None:
         handler.set_status(304)
-        handler.finish()
-        return
-    if packed.compressed:
+    elif packed.compressed:
         handler.set_header("Content-Encoding", "gzip")
     handler.finish(packed.body)

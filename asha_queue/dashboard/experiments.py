@@ -7,140 +7,38 @@ Rules
 * Every method may block, on the server or on another thread that looks at the same experiment:
   call it from a thread. What it returns is a copy that no other thread changes.
 * One experiment that cannot be read does not hide the others.
-* The collector of reference cycles stops all threads, Flower's event loop too, for the longer the
-  more is remembered: what a long journal was folded to holds no cycles, and is taken off its hands.
 """
 
-import gc
 import math
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
-from urllib.parse import urlencode
+from typing import Any
 
 import msgspec
 
 from asha_queue import where
 from asha_queue.choice import choose, row
-from asha_queue.coordinator.fold import FullFold
 from asha_queue.coordinator.slots import Want, divide
+from asha_queue.dashboard.followed import Followed, Look
+from asha_queue.dashboard.query import EVERYTHING, Query
 from asha_queue.errors import AshaQueueError, ChoiceError, StoreUnavailable, UnknownExperiment
 from asha_queue.figures import columns_of, draw, most_results, trial_curve
 from asha_queue.handle import uid_of
 from asha_queue.importance import Importances
 from asha_queue.logs import Logs, Tail
-from asha_queue.result import Result, TrialResult
+from asha_queue.result import Result
 from asha_queue.search.configuration import flatten
 from asha_queue.store.contract import Store, Worker
 from asha_queue.tally import REMEMBERED
-from asha_queue.views import LivePoints, fleet, overview, running_view, trial_view, verdict
+from asha_queue.views import fleet, trial_view, verdict
 
 #: Seconds between two looks of `follow` at all experiments.
 FOLLOW_EVERY = 2.0
 #: Trials on one page of an experiment's table.
 ROWS = 50
-#: Seconds that what is known of another experiment is waited for.
-KNOWN_WITHIN = 0.2
-
-
-class Look(NamedTuple):
-    """An experiment as of now."""
-
-    fold: FullFold
-    live: LivePoints
-
-    def overview(self, workers: Sequence[Worker]) -> dict[str, Any]:
-        """It at a glance."""
-        return overview(self.fold.result, workers, self.live.last)
-
-    def trial(self, number: int) -> TrialResult:
-        """A trial; UnknownExperiment tells how many there are."""
-        trials = self.fold.result.trials
-        if number >= len(trials):
-            raise UnknownExperiment(
-                f"experiment {self.fold.specification.name} has no trial {number}; "
-                f"{len(trials)} were started, numbered from 0"
-            )
-        return trials[number]
-
-    def running(self, trial: TrialResult) -> dict[str, Any] | None:
-        """The segment of a trial that is in training, if one is."""
-        if trial.state != "running":
-            return None
-        return running_view(trial, self.live.last.get(trial.number), self.fold.specification.metric)
-
-
-class _Followed:
-    """One experiment; its lock is held by whoever looks at it."""
-
-    def __init__(self, store: Store, uid: str) -> None:
-        self._store = store
-        self._uid = uid
-        self._lock = threading.Lock()
-        self._fold: FullFold | None = None
-        self._live = LivePoints(store, uid)
-
-    @contextmanager
-    def current(self) -> Iterator[Look]:
-        """What the experiment is now."""
-        with self._lock:
-            if self._fold is None:
-                fold = FullFold(self._store, self._uid)
-                with _without_collector():
-                    fold.catch_up()
-                self._fold = fold
-            self._fold.catch_up()
-            self._live.refresh()
-            yield Look(self._fold, self._live)
-
-    def busy(self, workers: Sequence[Worker]) -> dict[str, tuple[float, float]]:
-        """For each of these workers that has trained it: since when it is known, and the seconds of
-        the last hour that it was busy, as of the last look. Nothing while another thread looks."""
-        if not self._lock.acquire(timeout=KNOWN_WITHIN):
-            return {}
-        try:
-            known = self._fold.result.tally.workers if self._fold else {}
-            return {
-                worker.name: (
-                    known[worker.name].since,
-                    known[worker.name].busy(worker.seen_at - REMEMBERED, worker.seen_at),
-                )
-                for worker in workers
-                if worker.name in known
-            }
-        finally:
-            self._lock.release()
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """Which trials the page of an experiment shows, see `choice`; pages count from 1."""
-
-    state: str = ""
-    search: str = ""
-    sort: str = ""
-    descending: bool = False
-    page: int = 1
-
-    def __str__(self) -> str:
-        """As a query of an address, without what is left at its default."""
-        return self.but()
-
-    def but(self, **changed: Any) -> str:
-        """The query with something changed; on its first page unless that is what changed."""
-        other = replace(self, **{"page": 1, **changed})
-        given = {
-            "state": other.state,
-            "search": other.search,
-            "sort": other.sort,
-            "order": "desc" if other.descending else "",
-            "page": other.page if other.page > 1 else "",
-        }
-        return urlencode({name: value for name, value in given.items() if value})
 
 
 class Experiments:
@@ -149,7 +47,7 @@ class Experiments:
     def __init__(self, store: Store) -> None:
         self.store = store
         self._lock = threading.Lock()
-        self._followed: dict[str, _Followed] = {}
+        self._followed: dict[str, Followed] = {}
         self._importances = Importances()
 
     def names(self) -> list[str]:
@@ -197,7 +95,7 @@ class Experiments:
             "coordinators": [attendant.who for attendant in self.store.attendants()],
         }
 
-    def experiment(self, name: str, query: Query = Query()) -> dict[str, Any]:
+    def experiment(self, name: str, query: Query = EVERYTHING) -> dict[str, Any]:
         """An overview of one experiment, what keeps it from going on, the trials that are asked
         for, and its workers."""
         with self.look(name) as look:
@@ -275,15 +173,21 @@ class Experiments:
         """A figure of an experiment as JSON; `options` as `figures.draw` takes them."""
         with self.look(name) as look:
             result, more = look.fold.result, dict[str, Any](options)
+            version = look.fold.seen
             if kind == "curves":
                 more["live"] = look.live.series(result)
+                version += f" {look.live.seen}"
             elif kind == "importance":
                 _, results = most_results(result)
                 more["known"] = self._importances.of(
                     look.fold.uid, results, lambda: columns_of(result)
                 )
-            figure = draw(kind, result, **more)
-        return msgspec.json.encode(figure)
+                version = repr(more["known"])
+
+            def make() -> bytes:
+                return msgspec.json.encode(draw(kind, result, **more))
+
+            return look.drawn.get((kind, *sorted(options.items())), version, make)
 
     def trial_figure(self, name: str, number: int) -> bytes:
         """The curve of one trial as JSON."""
@@ -313,9 +217,9 @@ class Experiments:
             }
         return names
 
-    def _follow(self, uid: str) -> _Followed:
+    def _follow(self, uid: str) -> Followed:
         with self._lock:
-            return self._followed.setdefault(uid, _Followed(self.store, uid))
+            return self._followed.setdefault(uid, Followed(self.store, uid))
 
     def _fleet(
         self, workers: Sequence[Worker], overviews: Sequence[Mapping[str, Any]]
@@ -361,14 +265,3 @@ def _notes(glance: Mapping[str, Any], leader: str, refusals: Mapping[str, str]) 
     for worker, reason in sorted(refusals.items()):
         yield f"{worker} refuses it: {reason}"
     yield from glance["notes"]
-
-
-@contextmanager
-def _without_collector() -> Iterator[None]:
-    """For making many objects that stay, without cycles."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()

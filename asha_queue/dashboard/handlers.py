@@ -20,7 +20,8 @@ from tornado.web import authenticated, url
 
 from asha_queue.choice import STATES
 from asha_queue.dashboard.assets import ASSETS, AssetHandler
-from asha_queue.dashboard.experiments import Experiments, Query
+from asha_queue.dashboard.experiments import Experiments
+from asha_queue.dashboard.query import Query
 from asha_queue.errors import AshaQueueError, StoreUnavailable, UnknownExperiment
 from asha_queue.figures import FIGURES, rung_colour
 from asha_queue.search.configuration import flatten, short

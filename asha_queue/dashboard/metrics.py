@@ -29,7 +29,8 @@ from tornado.routing import URLSpec
 from tornado.web import url
 
 from asha_queue.choice import STATES
-from asha_queue.dashboard.experiments import Experiments, Look
+from asha_queue.dashboard.experiments import Experiments
+from asha_queue.dashboard.followed import Look
 from asha_queue.dashboard.replies import ApiHandler
 from asha_queue.errors import AshaQueueError, StoreUnavailable, UnknownExperiment
 from asha_queue.search.rung import number

@@ -19,7 +19,7 @@ import msgspec
 from flower.views import BaseHandler
 from tornado.web import HTTPError
 
-from asha_queue.dashboard.answer import Packed, pack, send
+from asha_queue.dashboard.answer import Asked, Packed, pack, send
 from asha_queue.dashboard.experiments import Experiments
 from asha_queue.errors import (
     AshaQueueError,
@@ -67,9 +67,10 @@ class ApiHandler(BaseHandler):  # type: ignore[misc]  # Flower has no types
 
     async def answer(self, look: Callable[[], Any], kind: str = JSON) -> None:
         """Sends what `look` returns (bytes are of that kind already), or why it cannot be had."""
-        accepted = self.request.headers.get("Accept-Encoding", "")
         loop = asyncio.get_running_loop()
-        status, packed = await loop.run_in_executor(self._executor, _packed, look, kind, accepted)
+        status, packed = await loop.run_in_executor(
+            self._executor, _packed, look, kind, Asked.by(self)
+        )
         self.set_status(status)
         send(self, packed)
 
@@ -88,12 +89,11 @@ class ApiHandler(BaseHandler):  # type: ignore[misc]  # Flower has no types
         self.finish(msgspec.json.encode({"error": sentence}))
 
 
-def _packed(look: Callable[[], Any], kind: str, accepted: str) -> tuple[int, Packed]:
-    status = 200
+def _packed(look: Callable[[], Any], kind: str, asked: Asked) -> tuple[int, Packed]:
     try:
         found = look()
     except AshaQueueError as error:
         status = next(code for one, code in _STATUS if isinstance(error, one))
-        found, kind = {"error": str(error)}, JSON
+        return status, pack(msgspec.json.encode({"error": str(error)}), JSON)
     body = found if isinstance(found, bytes) else encode(found).encode()
-    return status, pack(body, kind, accepted)
+    return 200, pack(body, kind, asked)

@@ -108,6 +108,8 @@
   const figures = Array.from(page.querySelectorAll("[data-figure]"));
   const seen = new Set();    // figures that can be seen
   const drawn = new Map();   // figure → {address, etag, figure} of what is drawn
+  // plotly.js is deferred: it is parsed while the first figures are fetched
+  const ready = new Promise((resolve) => addEventListener("DOMContentLoaded", resolve));
 
   function dark() {
     return document.documentElement.getAttribute("data-bs-theme") === "dark";
@@ -143,6 +145,7 @@
       }
       return;
     }
+    await ready;
     show(figure);
   }
 
@@ -169,8 +172,7 @@
         }
       }
     }, {rootMargin: "200px"});
-    // scripts that are deferred have run by then
-    addEventListener("DOMContentLoaded", () => figures.forEach((figure) => watch.observe(figure)));
+    figures.forEach((figure) => watch.observe(figure));
     new MutationObserver(() => drawn.forEach((_, figure) => show(figure)))
       .observe(document.documentElement, {attributeFilter: ["data-bs-theme"]});
   }
