@@ -3,8 +3,8 @@
 Rules
 
 * A search is words, all of which must hold. A word `name=value` (also !=, <, <=, >, >=) compares a
-  column, a parameter or a metric; any other is a text that the short configuration contains, in
-  capitals or not.
+  column, a parameter or a metric; any other is a text that a parameter's name or value contains as
+  they are shown, in capitals or not. What has blanks stands in quotes: `layers="[16, 32]"`.
 * Names are those of COLUMNS, then of parameters (nested ones dotted), then of metrics in the last
   result, then "steps", which is the resource. `value` is the last result's.
 * Larger and smaller compare numbers; what is missing or no number is neither. Equal is what is the
@@ -44,6 +44,7 @@ COLUMNS: Final[Mapping[str, Get]] = {
 }
 _ALIASES: Final = {"steps": "resource"}
 
+_WORDS = re.compile(r'(?:[^\s"]|"[^"]*"?)+')
 _WORD = re.compile(r"([^<>=!]+)(<=|>=|!=|<|>|=)(.*)", re.DOTALL)
 #: What the text of a number may contain.
 _IN_NUMBERS = re.compile(r"[-+.0-9einfa]+")
@@ -70,7 +71,8 @@ def choose(
     if state and state not in STATES:
         raise ChoiceError(f"state={state!r}: the states are {', '.join(STATES)}")
     key = _getter(result, sort, f"sort={sort!r}") if sort else None
-    conditions = [_condition(result, word) for word in search.split()]
+    words = (found.replace('"', "") for found in _WORDS.findall(search))
+    conditions = [_condition(result, word) for word in words if word]
     found: Sequence[TrialResult] = result.trials
     if state:
         found = [trial for trial in found if trial.state == state]
@@ -169,7 +171,7 @@ def _condition(result: Result, word: str) -> Holds:
 
 
 def _contains(config: Mapping[str, Any], text: str, in_numbers: bool, prefix: str = "") -> bool:
-    """Whether a text without blanks and signs is in `short(config)`, in a fourth of the time."""
+    """Whether a text is in a name or a value of `short(config)`, without making that."""
     for name, value in config.items():
         if isinstance(value, dict):
             if _contains(value, text, in_numbers, f"{prefix}{name}."):

@@ -161,6 +161,25 @@ def test_the_names_there_are_are_told() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("search", "found"),
+    [
+        ('layers="[16, 32]"', [0]),
+        ('"layers=[16, 32]" opt="adam w"', [0]),
+        ('"adam w"', [0]),
+        ("adam", [0, 1]),
+        ('opt!="adam w"', [1]),
+        ('opt="adam w', [0]),  # the closing quote is still to be typed
+        ('""', [0, 1]),
+    ],
+)
+def test_a_value_with_blanks_stands_in_quotes(search: str, found: list[int]) -> None:
+    result = Result(SPECIFICATION)
+    result.apply(scheduled(0, config={"layers": [16, 32], "opt": "adam w"}))
+    result.apply(scheduled(1, config={"layers": [32], "opt": "adam"}))
+    assert numbers(result, search=search) == found
+
+
 def test_steps_are_the_resource_where_no_parameter_is_called_so() -> None:
     result = Result(SPECIFICATION)
     for trial, reached in enumerate((1, 3)):
