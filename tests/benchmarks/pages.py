@@ -7,10 +7,13 @@ picture" is the time from the beginning of the navigation to the first figure dr
 what was transferred for the whole page with Flower's own scripts and styles, in bytes as sent. The
 event loop is watched from inside: a callback due every 5 ms notes how late it is at the worst,
 while the page is read cold, warm, and while experiments are listed, all figures are drawn and
-trials are searched. On a machine with few cores that includes the time that others had it.
+trials are searched. Beside it stands how late an event loop was that had nothing else to do, in a
+process of its own at the same time: that much is the machine's doing.
 """
 
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -26,29 +29,44 @@ from tests.processes.test_flower import flower
 
 #: Seconds between two turns of the callback that watches the event loop.
 EVERY = 0.005
-#: Starts Celery's command line with a Flower that notes how late its event loop is at the worst.
-WATCHED = f"""
-import sys, pathlib, flower.app
-start = flower.app.Flower.start
-def watched(self):
-    loop, out = self.io_loop.asyncio_loop, pathlib.Path(sys.argv.pop())
-    worst = 0.0
+#: Has an event loop note in a file how late it is at the worst; begins anew when asked to.
+WATCH = f"""
+import pathlib
+def watch(loop, name):
+    out, worst = pathlib.Path(name), 0.0
+    reset = out.with_suffix('.reset')
     def turn(due):
         nonlocal worst
         now = loop.time()
-        if out.with_suffix('.reset').exists():
-            out.with_suffix('.reset').unlink()
+        if reset.exists():
             worst = 0.0
-        if now - due > worst:
+            out.write_text('0.0')
+            reset.unlink()
+        elif now - due > worst:
             worst = now - due
             out.write_text(repr(worst))
+        now = loop.time()
         loop.call_at(now + {EVERY}, turn, now + {EVERY})
     loop.call_soon(turn, loop.time())
+"""
+#: Starts Celery's command line with a Flower that is watched.
+FLOWER = f"""{WATCH}
+import sys, flower.app
+start, name = flower.app.Flower.start, sys.argv.pop()
+def watched(self):
+    watch(self.io_loop.asyncio_loop, name)
     start(self)
 flower.app.Flower.start = watched
 from celery.__main__ import main
 sys.argv[0] = 'celery'
 main()
+"""
+#: An event loop with nothing else to do.
+IDLE = f"""{WATCH}
+import asyncio, sys
+loop = asyncio.new_event_loop()
+watch(loop, sys.argv[1])
+loop.run_forever()
 """
 PICTURE = "() => document.querySelector('.asha-plot .main-svg') && performance.now()"
 
@@ -81,34 +99,47 @@ def main() -> None:
             valkey.kill()
 
 
+class Late:
+    """How late an event loop was since the last call, in milliseconds at the worst."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __call__(self) -> float:
+        worst = float(self.file.read_text())
+        reset = self.file.with_suffix(".reset")
+        reset.touch()
+        wait_until(lambda: not reset.exists(), "the watch began anew")
+        return worst * 1000
+
+
 def measure(browser: Browser, url: str, folder: Path) -> None:
-    late = folder / "late"
-    command = ("-c", WATCHED, "-A", "asha_queue", "flower")
-    with flower(url, folder, *command, str(late)) as running:
-        address = f"{running.url}/experiments/million"
-        reset = late.with_suffix(".reset")
+    late, idle = Late(folder / "late"), Late(folder / "idle")
+    control = subprocess.Popen([sys.executable, "-c", IDLE, str(idle.file)])
+    command = ("-c", FLOWER, "-A", "asha_queue", "flower")
 
-        def told(what: str) -> None:
-            time.sleep(0.1)
-            print(f"{what:<34} event loop late by {float(late.read_text()) * 1000:.0f} ms at most")
-            reset.touch()
-            wait_until(lambda: not reset.exists(), "the watch began anew")
-            late.write_text("0.0")
+    def told(what: str) -> None:
+        time.sleep(0.1)
+        lateness, others = late(), idle()
+        print(f"{what}: Flower's loop late by {lateness:.0f} ms, an idle one by {others:.0f} ms")
 
-        _, seconds, size = opened(browser, address)
-        print(f"cold: first picture after {seconds:.2f} s, payload {size:,} bytes", flush=True)
-        told("while it was read")
-        warm = [opened(browser, address) for _ in range(5)]
-        print(
-            f"warm: first picture after {statistics.median(s for _, s, _ in warm):.2f} s (median "
-            f"of {len(warm)}), payload {warm[0][2]:,} bytes",
-            flush=True,
-        )
-        for page, _, _ in warm:
-            page.context.close()
-        told("while it was opened again")
-        everything(browser, address, running.url)
-        told("while all of it was looked at")
+    try:
+        with flower(url, folder, *command, str(late.file)) as running:
+            address = f"{running.url}/experiments/million"
+            _, seconds, size = opened(browser, address)
+            print(f"cold: first picture after {seconds:.2f} s, payload {size:,} bytes", flush=True)
+            told("cold")
+            warm = [opened(browser, address) for _ in range(5)]
+            seconds = statistics.median(seconds for _, seconds, _ in warm)
+            print(f"warm: first picture after {seconds:.2f} s, median of {len(warm)}", flush=True)
+            for page, _, _ in warm:
+                page.context.close()
+            told("warm")
+            everything(browser, address, running.url)
+            told("everything")
+    finally:
+        control.kill()
+        control.wait()
 
 
 def everything(browser: Browser, address: str, root: str) -> None:
