@@ -45,7 +45,7 @@ def report(name: str, output: str | None, broker: str | None) -> None:
     else:
         with opened_store(broker) as store:
             read = list(entries(store, uid_of(store, name)))
-    if not read or read[0]["type"] != "submitted":
+    if not read or read[0]["type"] != "submitted" or "experiment" not in read[0]:
         raise AshaQueueError(f"{name}: no journal of an experiment, which begins with 'submitted'")
     result = Result.from_journal(read)
     if output == "-":

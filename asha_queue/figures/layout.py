@@ -88,7 +88,7 @@ def layout(x: dict[str, Any], y: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 
 def title(text: object) -> dict[str, Any]:
-    return {"title": {"text": escape(text)}}
+    return {"title": {"text": escape_html(str(text), quote=False)}}
 
 
 def counts(most: float) -> dict[str, Any]:
@@ -102,12 +102,14 @@ def fence(subject: Subject, values: Floats, far: float = FAR) -> float:
     finite = values[np.isfinite(values)]
     if not len(finite):
         return math.nan
-    least = subject.specification.mode == "min"
-    best = float(finite.min() if least else finite.max())
-    usual = float(np.quantile(finite, 0.75 if least else 0.25))
+    # losses, the smaller the better; numbers near the largest that there are may overflow
+    losses = finite if subject.specification.mode == "min" else -finite
+    with np.errstate(over="ignore", invalid="ignore"):
+        usual = float(np.quantile(losses, 0.75))
+    best = float(losses.min())
     limit = usual + far * (usual - best)
-    inside = finite[finite <= limit] if least else finite[finite >= limit]
-    return float(inside.max() if least else inside.min())
+    worst = float(losses[losses <= limit].max() if math.isfinite(limit) else losses.max())
+    return worst if subject.specification.mode == "min" else -worst
 
 
 def value_axis(
@@ -120,7 +122,8 @@ def value_axis(
     if len(finite) < 2:
         return axis
     least = subject.specification.mode == "min"
-    best, worst = (finite.min(), finite.max()) if least else (finite.max(), finite.min())
+    low, high = float(finite.min()), float(finite.max())
+    best, worst = (low, high) if least else (high, low)
     bulk = fence(subject, values, far)
     if least and best > 0 and bulk / best >= factor:
         # labels at 1, 2 and 5, and of many decades at each
@@ -128,7 +131,8 @@ def value_axis(
         best, bulk, worst = math.log10(best), math.log10(bulk), math.log10(worst)
     if bulk != worst and bulk != best:
         room = 0.06 * (bulk - best)  # towards the worse, of either sign
-        axis["range"] = sorted((float(best - room), float(bulk + room)))
+        if math.isfinite(room):
+            axis["range"] = sorted((best - room, bulk + room))
     return axis
 
 

@@ -1,7 +1,7 @@
 """Hyperparameters against the metric: each trial by its result in the highest rung it reached."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +31,8 @@ LINES = 2000
 COLUMN = 0.5
 #: Characters of a category's name.
 NAME = 14
+#: What a configuration has that lacks a parameter; None may be an option.
+_MISSING = object()
 _LOG = (LogUniform, QLogUniform, LogRandInt)
 
 
@@ -255,8 +257,8 @@ def _beside(trials: Ints) -> Floats:
 
 def _at(config: Any, path: tuple[str, ...]) -> Any:
     for key in path:
-        if not isinstance(config, dict) or key not in config:
-            return None
+        if not isinstance(config, Mapping) or key not in config:
+            return _MISSING
         config = config[key]
     return config
 
