@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from asha_queue.errors import AshaQueueError
 from asha_queue.figures import FIGURES, NEUTRAL, draw, rung_colour, trial_curve
+from asha_queue.figures.layout import hover_text
 from asha_queue.figures.progress import unit_of
 from asha_queue.figures.results import drawn, every_result
 from asha_queue.result import Result
@@ -91,11 +92,23 @@ def test_names_and_values_of_users_are_no_html_and_no_fields_in_what_plotly_read
     metric = "<a href='x'>%{x}</a>"
     journal = played(specification(metric=metric, mode="max"))
     for kind in QUICK:
-        text = repr(validated(kind, result_of(journal)))
-        for whole in ("<a href", "%{x}</a>"):
-            assert whole not in text
-    hover = draw("curves", result_of(journal))["data"][0]["text"][0]
-    assert "<b>large" not in hover
+        figure = validated(kind, result_of(journal))
+        assert "<a href" not in repr(figure)
+        for trace in figure["data"]:
+            assert "%{x}&lt;" not in trace.get("hovertemplate", "")  # it would be a field
+            texts = trace.get("text", [])
+            assert not any("<b>large" in text for text in texts)
+    lines = [text for trace in draw("curves", result_of(journal))["data"] for text in trace["text"]]
+    assert any("net.kind=&lt;b&gt;large&lt;/b&gt;" in text for text in lines)
+    assert hover_text({"x": "<i>"}) == "x=&lt;i&gt;"
+
+
+def test_a_long_configuration_is_a_few_short_lines() -> None:
+    lines = hover_text({f"parameter{i}": i for i in range(100)}).split("<br>")
+    assert lines[0] == "parameter0=0 parameter1=1 parameter2=2"
+    assert all(len(line) <= 46 for line in lines)
+    assert 8 < len(lines) < 14
+    assert lines[-1].endswith(" …")
 
 
 values = st.one_of(

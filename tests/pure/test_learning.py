@@ -105,6 +105,17 @@ def test_what_must_be_kept_is_kept_even_beyond_the_budget() -> None:
     assert len(kept) == must  # the first, and the results, of which one is the last
 
 
+def test_the_last_point_of_a_segment_that_was_suspended_is_kept_too() -> None:
+    result = Result(specification(space={"x": {"uniform": [0, 1]}}, grace_period=100, max_t=300))
+    curve = [[step, {"loss": 1 / step}] for step in range(1, 80)]
+    result.apply(scheduled(0, target=100, config={"x": 0.1}))
+    result.apply({"type": "suspended", "trial": 0, "rung": 0, "reached": 79, "curve": curve})
+    steps = [step for _, step, _ in drawn_points(curves(result, budget=5))]
+    assert steps[0] == 1
+    assert steps[-1] == 79
+    assert len(steps) <= 5
+
+
 def test_results_are_points_where_no_curve_was_kept() -> None:
     journal = [{k: v for k, v in e.items() if k != "curve"} for e in played()]
     figure = validated("curves", result_of(journal))
@@ -118,7 +129,7 @@ def test_results_are_points_where_no_curve_was_kept() -> None:
 
 def test_live_points_follow_the_last_that_is_journalled() -> None:
     result = Result(specification(space={"x": {"uniform": [0, 1]}}))
-    curve = [[1, {"loss": 0.9}], [2, {"loss": 0.8}], [3, {"loss": 0.7}]]
+    curve = [[1, {"loss": 0.9}], [3, {"loss": 0.7}]]
     for entry in (
         scheduled(0, config={"x": 0.1}),
         completed(0, 0, 0.7, reached=3, curve=curve),
@@ -126,11 +137,10 @@ def test_live_points_follow_the_last_that_is_journalled() -> None:
         scheduled(2, config={"x": 0.3}),
     ):
         result.apply(entry)
-    live = {0: [(3, 9.0), (4, 0.6)], 1: [(1, 0.5), (2, math.nan)], 7: [(1, 0.0)]}
+    live = {0: [(2, 9.0), (3, 9.0), (4, 0.6)], 1: [(1, 0.5), (2, math.nan)], 7: [(1, 0.0)]}
     figure = validated("curves", result, live=live)
     assert sorted(drawn_points(figure)) == [
         (0, 1, 0.9),
-        (0, 2, 0.8),
         (0, 3, 0.7),
         (0, 4, 0.6),
         (1, 1, 0.5),
