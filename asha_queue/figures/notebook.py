@@ -4,8 +4,8 @@ from typing import Any
 
 from asha_queue.figures.layout import Figure
 
-#: Pixels above a figure for its title.
-TITLE = 44
+#: Pixels above a figure for its title, and for a second row of the legend.
+TITLE = 72
 
 
 def plotted(figure: Figure) -> Any:
@@ -17,7 +17,13 @@ def plotted(figure: Figure) -> Any:
     frame = figure["layout"]["margin"]
     dark = "dark" in (plotly.io.templates.default or "")
     more = {
-        "title": {"text": figure["layout"]["meta"]["title"]},
+        "title": {
+            "text": figure["layout"]["meta"]["title"],
+            "yref": "container",
+            "y": 1,
+            "yanchor": "top",
+            "pad": {"t": 12},
+        },
         "height": figure["layout"]["meta"]["height"] + TITLE,
         "margin": {**frame, "t": frame["t"] + TITLE},
         # of what has no colour of its own: the best, in that of the text

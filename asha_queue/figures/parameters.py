@@ -23,7 +23,7 @@ from asha_queue.figures.layout import (
 )
 from asha_queue.figures.results import Results, dots, drawn, last_results
 from asha_queue.figures.subject import Subject
-from asha_queue.search.space import Choice, Domain, LogRandInt, LogUniform, QLogUniform
+from asha_queue.search.space import Choice, Domain, LogRandInt, LogUniform, QLogUniform, RandInt
 
 #: Lines of the parallel coordinates, about.
 LINES = 2000
@@ -31,6 +31,8 @@ LINES = 2000
 COLUMN = 0.5
 #: Characters of a category's name.
 NAME = 14
+#: Whole numbers up to so many have a tick each.
+WHOLE = 12
 #: What a configuration has that lacks a parameter; None may be an option.
 _MISSING = object()
 _LOG = (LogUniform, QLogUniform, LogRandInt)
@@ -47,6 +49,10 @@ class Parameter:
     @property
     def log(self) -> bool:
         return isinstance(self.domain, _LOG)
+
+    @property
+    def whole(self) -> bool:
+        return isinstance(self.domain, RandInt)
 
     @property
     def categories(self) -> list[str] | None:
@@ -102,6 +108,8 @@ def scatter(subject: Subject, parameter: str | None = None) -> Figure:
     exact = len(shown) == np.isfinite(results.value).sum()
     axis: dict[str, Any] = {**title(chosen.name), "type": "log" if chosen.log else "linear"}
     hover = f"{escape(chosen.name)} %{{x:.6~g}}"
+    if chosen.whole and not chosen.log and np.ptp(x[shown]) <= WHOLE:
+        axis["dtick"] = 1
     categories = chosen.categories
     places = x[shown]
     if categories is not None:
@@ -210,7 +218,11 @@ def _dimension(one: Parameter, column: Floats, exact: bool) -> dict[str, Any]:
             "ticktext": one.categories,  # texts of these axes are shown as they are
         }
     if not one.log:
-        return {"label": label, "values": numbers(column, exact), "range": _range(column)}
+        low, high = _range(column)
+        axis = {"label": label, "values": numbers(column, exact), "range": [low, high]}
+        if one.whole and high - low <= WHOLE:
+            axis["tickvals"] = list(range(math.ceil(low), math.floor(high) + 1))
+        return axis
     logs = np.asarray(np.log10(column), np.float64)
     low, high = _range(logs)
     ticks = _decades(low, high)

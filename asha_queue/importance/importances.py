@@ -65,7 +65,8 @@ class Importances:
             work = columns()
             threading.Thread(target=self._compute, args=(uid, work), daemon=True).start()
         except BaseException:
-            self._begun.pop(uid, None)
+            with self._lock:
+                self._begun.pop(uid, None)
             self._turn.release()
             raise
         return known

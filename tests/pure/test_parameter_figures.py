@@ -96,6 +96,14 @@ def test_a_log_axis_has_ticks_at_round_numbers() -> None:
     assert [f"{10**tick:g}" for tick in lr["tickvals"]] == lr["ticktext"]
 
 
+def test_whole_numbers_have_whole_ticks() -> None:
+    result = result_of(played())
+    (trace,) = draw("parallel", result)["data"]
+    assert trace["dimensions"][1]["tickvals"] == [1, 2, 3, 4]
+    axis = draw("scatter", result, parameter="net.layers")["layout"]["xaxis"]
+    assert axis["dtick"] == 1
+
+
 def test_of_many_trials_the_best_of_the_highest_rungs_are_among_the_lines() -> None:
     rng = np.random.default_rng(0)
     rung, value = np.repeat([0, 1, 2], [900, 90, 10]), rng.random(1000)
