@@ -16,6 +16,7 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from asha_queue.importance.forest import LEAST, MISSING, Columns, available
 
@@ -87,9 +88,13 @@ class Importances:
             self._turn.release()
 
     def _ask(self, columns: Columns) -> Known | str:
-        command = [sys.executable, "-m", "asha_queue.importance"]
+        # -P: a file in the working directory may have the name of a library
+        command = [sys.executable, "-P", "-m", "asha_queue.importance"]
+        here = str(Path(__file__).parents[2])
+        path = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
         # one thread for its arithmetic: it runs beside a server, or beside training
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        environment = {**os.environ, **threads, "PYTHONPATH": path}
         try:
             done = subprocess.run(
                 command,

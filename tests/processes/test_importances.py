@@ -1,5 +1,7 @@
 """Importances computed in a process of their own."""
 
+from pathlib import Path
+
 import pytest
 
 from asha_queue.importance import Columns, Importances, Known
@@ -28,6 +30,15 @@ def test_the_first_answer_is_that_it_is_computing_and_a_later_one_the_shares() -
     known = Importances()
     assert known.of("a", 40, columns) == "computing …"
     assert answer(known, "a") == Known([("x", 1.0), ("y", 0.0)], 0, 40)
+
+
+def test_files_of_the_working_directory_are_not_taken_for_libraries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "random.py").write_text("raise SystemExit('not this one')")
+    (tmp_path / "json.py").write_text("raise SystemExit('not this one')")
+    monkeypatch.chdir(tmp_path)
+    assert isinstance(answer(Importances(), "a"), Known)
 
 
 def test_it_is_computed_again_only_when_results_have_grown_by_a_tenth() -> None:
