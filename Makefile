@@ -29,8 +29,8 @@ run: .venv/.for-run  ## tune workers/digits.py on this machine, with WORKERS=2
 test: .venv/.for-test  ## run all tests but the slow ones
 	$(BIN)/python -m pytest $(TESTS) -m "not slow"
 
-test-all: test .venv/.for-torch  ## run the slow tests too, with PyTorch
-	$(BIN)/python -m pytest $(TESTS) -m slow
+test-all: test .venv/.for-torch .venv/.for-browser  ## run the slow tests too, with PyTorch and Chromium
+	$(BIN)/python -m pytest $(TESTS) tests/browser -m "slow or browser"
 
 lint: .venv/.for-test  ## check style, format and types
 	$(BIN)/ruff check
@@ -68,6 +68,10 @@ flower: .venv/.for-run  ## watch BROKER at http://127.0.0.1:5555
 .venv/.for-test: pyproject.toml | .venv/bin/python
 	$(PIP) -e '.[test]'
 	@touch $@ .venv/.for-run
+
+.venv/.for-browser: .venv/.for-test
+	$(PIP) -e '.[browser]'
+	@touch $@
 
 .venv/.for-torch: .venv/.for-test
 	$(PIP) $(TORCH)
