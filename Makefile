@@ -13,6 +13,8 @@ BROKER ?=
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# what may show a page to a test; CHROMIUM=PATH names another
+BROWSERS := $(CHROMIUM) chromium chromium-browser google-chrome google-chrome-stable
 WITH_BROKER := $(if $(BROKER),ASHA_QUEUE_BROKER=$(BROKER))
 TESTS := tests/test_*.py tests/pure tests/server tests/processes tests/chaos tests/gpu
 
@@ -71,6 +73,9 @@ flower: .venv/.for-run  ## watch BROKER at http://127.0.0.1:5555
 
 .venv/.for-browser: .venv/.for-test
 	$(PIP) -e '.[browser]'
+	@for name in $(BROWSERS); do command -v $$name && exit 0; done; \
+	  { apt-get update -qq && apt-get install -y -qq chromium > /dev/null; } \
+	  || { echo "no Chromium: install one, or set CHROMIUM to its path" >&2; exit 1; }
 	@touch $@
 
 .venv/.for-torch: .venv/.for-test

@@ -1,6 +1,5 @@
 """The report in a real browser, which has no network."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,16 +7,9 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request
 
 from asha_queue.figures import FIGURES
 from asha_queue.report import report
-from tests.browser.chromium import chromium
 from tests.pure.pictured import played, result_of
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")

@@ -248,11 +248,16 @@
     await refresh();
   }
 
-  function ask(text) {
-    const dialog = document.getElementById("asha-confirm");
-    document.getElementById("asha-confirm-text").textContent = text;
-    dialog.returnValue = "";
+  function open(id) {
+    const dialog = document.getElementById(id);
+    dialog.returnValue = "";  // Escape leaves what the last button gave it
     dialog.showModal();
+    return dialog;
+  }
+
+  function ask(text) {
+    document.getElementById("asha-confirm-text").textContent = text;
+    const dialog = open("asha-confirm");
     return new Promise((resolve) => {
       dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), {once: true});
     });
@@ -271,7 +276,7 @@
     }
     const {order: verb, drain, dialog, ask: question} = button.dataset;
     if (dialog) {
-      document.getElementById(dialog).showModal();
+      open(dialog);
     } else if (drain) {
       if (await ask("Drain " + drain + "? It saves, hands its segment back and ends.")) {
         await order(page.dataset.drain, {workers: [drain]}, "Told to drain: " + drain);
@@ -292,7 +297,6 @@
       }
       order(api() + "/" + form.dataset.form, body, DONE[form.dataset.form]);
     }
-    event.target.returnValue = "";
   }, true);
 
   // -- output of attempts ------------------------------------------------------------------------
