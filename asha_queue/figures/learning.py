@@ -9,6 +9,9 @@ Rules
   that are not journalled yet follow the last one that is.
 * All curves that came to the same rung are one trace, with a gap between two of them: ten thousand
   trials are a handful of traces. A curve of one point is drawn as a dot.
+* Up to `LINES` curves are all drawn. Of more, each rung shows all or every k-th of its curves, so
+  that the small upper rungs are complete, and the best one and those in training are always among
+  them; the figure says so. A browser takes a second for ten thousand.
 """
 
 import math
@@ -33,10 +36,13 @@ from asha_queue.figures.layout import (
     title,
     value_axis,
 )
+from asha_queue.figures.results import shares
 from asha_queue.figures.subject import Live, Subject, Trial
 
 #: Points of the figure, about.
 POINTS = 20_000
+#: Curves of the figure, about; each is an element of the page.
+LINES = 3_000
 #: The step axis is logarithmic if the top of the ladder is so many times its lowest level.
 LADDER = 8
 #: The value axis is logarithmic if values span this factor: the first steps bring most.
@@ -83,10 +89,15 @@ def curves(subject: Subject, live: Live | None = None, budget: int = POINTS) -> 
     points, results = gathered(subject, live or {})
     if not np.isfinite(points.value).any():
         return empty("No report yet")
-    shown = points.only(thinned(points, results, budget))
-    pen = _Pen(subject, len(shown) == len(points), len(np.unique(shown.trial)))
     best = _best(subject)
     reached = np.array([t.results[-1].rung if t.results else -1 for t in subject.trials])
+    there = np.unique(points.trial)
+    chosen = _chosen(there, reached, [*(live or {}), *([] if best is None else [best])])
+    some = np.isin(points.trial, chosen)
+    results = results[np.isin(results // _SPAN, chosen)]
+    shown = points.only(some)
+    shown = shown.only(thinned(shown, results, budget))
+    pen = _Pen(subject, len(shown) == len(points), len(chosen))
     rung_of = reached[shown.trial]
     if best is not None:  # drawn by itself, above all others
         rung_of[shown.trial == best] = -2
@@ -100,7 +111,28 @@ def curves(subject: Subject, live: Live | None = None, budget: int = POINTS) -> 
     if best is not None:
         data.append(pen.best(shown.only(shown.trial == best), best))
     axes = layout(_steps(subject, points), value_axis(subject, shown.value, VALUES, FAR))
+    if len(chosen) < len(there):
+        axes["annotations"] = [_said(f"{len(chosen):,} of {len(there):,} curves")]
     return {"data": data, "layout": axes}
+
+
+def _chosen(trials: Ints, reached: Ints, always: Sequence[int]) -> Ints:
+    """The trials whose curves are drawn, of those that have one."""
+    if len(trials) <= LINES:
+        return trials
+    rung_of = reached[trials]
+    chosen = np.isin(trials, always)
+    for rung, most in enumerate(shares(np.bincount(rung_of + 1), LINES), start=-1):
+        places = np.flatnonzero(rung_of == rung)
+        if len(places):
+            chosen[places[:: -(-len(places) // max(most, 1))]] = True
+    return trials[chosen]
+
+
+def _said(text: str) -> dict[str, Any]:
+    """A remark in the upper right corner."""
+    corner = {"xref": "paper", "yref": "paper", "x": 1, "y": 1, "xanchor": "right"}
+    return {"text": text, "showarrow": False, "yanchor": "top", "font": {"size": 11}, **corner}
 
 
 def gathered(subject: Subject, live: Live) -> tuple[Points, Ints]:

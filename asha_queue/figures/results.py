@@ -73,7 +73,7 @@ def drawn(results: Results, mode: str, budget: int = DOTS) -> Ints:
         return np.flatnonzero(finite)
     chosen = np.zeros(len(results), bool)
     losses = results.losses(mode)
-    for rung, most in enumerate(_shares(counts, budget)):
+    for rung, most in enumerate(shares(counts, budget)):
         places = np.flatnonzero(finite & (results.rung == rung))
         if len(places):
             chosen[places[:: -(-len(places) // max(most, 1))]] = True
@@ -81,7 +81,7 @@ def drawn(results: Results, mode: str, budget: int = DOTS) -> Ints:
     return np.flatnonzero(chosen)
 
 
-def _shares(counts: Ints, budget: int) -> list[int]:
+def shares(counts: Ints, budget: int) -> list[int]:
     """How many of each count fit into the budget: small ones whole, the rest equal parts."""
     shares = [0] * len(counts)
     order = sorted(range(len(counts)), key=lambda rung: counts[rung])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from asha_queue.figures import draw
-from asha_queue.figures.learning import curves, gathered, thinned
+from asha_queue.figures.learning import LINES, curves, gathered, thinned
 from asha_queue.result import Result
 from tests.pure.entries import completed, scheduled
 from tests.pure.pictured import (
@@ -165,6 +165,25 @@ def test_the_ticks_of_the_steps_are_the_levels() -> None:
     assert (axis["type"], axis["tickvals"]) == ("log", [1, 3, 9])
     low, high = axis["range"]
     assert low < 0 < math.log10(9) < high
+
+
+def test_of_thousands_of_curves_each_rung_shows_some_and_the_figure_says_so() -> None:
+    entries = []
+    for trial in range(LINES * 2):
+        entries += [scheduled(trial), completed(trial, 0, trial / 10, reached=1)]
+    for trial in range(40):
+        entries += [scheduled(trial, 1, 3), completed(trial, 1, trial / 10, reached=3)]
+    last = LINES * 2 - 1
+    entries.append(scheduled(last, 1, 3))
+    result = Result(specification())
+    for entry in entries:
+        result.apply(entry)
+    figure = validated("curves", result, live={last: [(2, 0.5)]})
+    trials = {trial for trial, _, _ in drawn_points(figure)}
+    assert LINES / 2 < len(trials) < LINES + 50
+    assert {*range(40), last} <= trials
+    said = f"{len(trials):,} of {LINES * 2:,} curves"
+    assert [one["text"] for one in figure["layout"]["annotations"]] == [said]
 
 
 def test_a_million_points_are_a_handful_of_traces() -> None:
