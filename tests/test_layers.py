@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import pytest
 
+import asha_queue
+
 PACKAGE = Path(__file__).parent.parent / "asha_queue"
 
 #: From the top down. `__main__` is the command line started as a module.
@@ -34,7 +36,7 @@ ORDER = [
     "store",
     "simulation",
     "samplers",
-    "choice",
+    "selection",
     "result",
     "figures",
     "importance",
@@ -141,6 +143,11 @@ def test_rooms_that_meet_in_the_store_only_do_not_import_each_other(one: str, ot
         if room_of(found.path) == one and found.top == "asha_queue" and room(found.name) == other
     ]
     assert met == []
+
+
+def test_no_room_has_a_public_name() -> None:
+    """Once imported it would be what `from asha_queue import choice` brings."""
+    assert {room_of(path) for path in MODULES} & {*asha_queue.__all__} == set()
 
 
 def test_search_is_pure_standard_library_and_numpy() -> None:

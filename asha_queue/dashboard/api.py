@@ -11,11 +11,11 @@ from typing import Any, Final
 from tornado.routing import URLSpec
 from tornado.web import url
 
-from asha_queue.choice import choose, row
 from asha_queue.dashboard.experiments import Experiments
 from asha_queue.dashboard.orders import ORDERS, DrainHandler, ExperimentOrderHandler
 from asha_queue.dashboard.replies import ApiHandler, Refused
 from asha_queue.errors import ChoiceError
+from asha_queue.selection import choose, row
 from asha_queue.views import trial_view
 
 #: Trials in one answer, by default and at most.

@@ -20,7 +20,6 @@ from typing import Any
 import msgspec
 
 from asha_queue import where
-from asha_queue.choice import choose, row
 from asha_queue.coordinator.slots import Want, divide
 from asha_queue.dashboard.followed import Followed, Look
 from asha_queue.dashboard.query import EVERYTHING, Query
@@ -31,6 +30,7 @@ from asha_queue.importance import Importances
 from asha_queue.logs import Logs, Tail
 from asha_queue.result import Result
 from asha_queue.search.configuration import flatten
+from asha_queue.selection import choose, row
 from asha_queue.store.contract import Store, Worker
 from asha_queue.tally import REMEMBERED
 from asha_queue.views import fleet, trial_view, verdict

@@ -18,13 +18,13 @@ from flower.views import BaseHandler
 from tornado.routing import URLSpec
 from tornado.web import authenticated, url
 
-from asha_queue.choice import STATES
 from asha_queue.dashboard.assets import ASSETS, AssetHandler
 from asha_queue.dashboard.experiments import Experiments
 from asha_queue.dashboard.query import Query
 from asha_queue.errors import AshaQueueError, StoreUnavailable, UnknownExperiment
 from asha_queue.figures import FIGURES, rung_colour
 from asha_queue.search.configuration import flatten, short
+from asha_queue.selection import STATES
 from asha_queue.troubles import Trouble
 from asha_queue.views import duration, number
 

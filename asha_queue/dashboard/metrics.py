@@ -28,12 +28,12 @@ from prometheus_client.utils import floatToGoString
 from tornado.routing import URLSpec
 from tornado.web import url
 
-from asha_queue.choice import STATES
 from asha_queue.dashboard.experiments import Experiments
 from asha_queue.dashboard.followed import Look
 from asha_queue.dashboard.replies import ApiHandler
 from asha_queue.errors import AshaQueueError, StoreUnavailable, UnknownExperiment
 from asha_queue.search.rung import number
+from asha_queue.selection import STATES
 from asha_queue.store.contract import Worker
 from asha_queue.tally import BOUNDS, Histogram
 

@@ -16,11 +16,11 @@ from typing import Any
 import msgspec
 from tornado.template import Template
 
-from asha_queue.choice import choose
 from asha_queue.figures import FIGURES, SCRIPT, Figure, draw, parameters, rung_colour, steps
 from asha_queue.result import Result
 from asha_queue.search.configuration import flatten, short
 from asha_queue.search.space import Choice, Domain
+from asha_queue.selection import choose
 from asha_queue.views import duration, number, savings
 
 #: Trials in the table.

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asha_queue.choice import STATES, _contains, choose, names, row
 from asha_queue.errors import ChoiceError
 from asha_queue.result import Result, TrialResult
 from asha_queue.search.configuration import short
 from asha_queue.search.space import choice, uniform
+from asha_queue.selection import STATES, _contains, choose, names, row
 from asha_queue.specification import Specification
 from tests.pure.entries import completed, failed, scheduled
 
