@@ -20,7 +20,7 @@ TESTS := tests/test_*.py tests/pure tests/server tests/processes tests/chaos tes
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-all lint bench chaos chaos-figures worker coordinator submit flower
+.PHONY: help run test test-all lint bench bench-pages screenshots chaos chaos-figures worker coordinator submit flower
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,12 @@ lint: .venv/.for-test  ## check style, format and types
 
 bench: .venv/.for-test  ## measure what a decision costs
 	$(BIN)/python tests/benchmarks/decisions.py
+
+bench-pages: .venv/.for-browser  ## measure the page of a million reports, in Chromium
+	$(BIN)/python -m tests.benchmarks.pages
+
+screenshots: .venv/.for-browser  ## take the pictures of the README anew, in Chromium
+	$(BIN)/python -m tests.browser.screenshots
 
 chaos: .venv/.for-test  ## do harm to a real cluster at random: SEED=7 MINUTES=5
 	$(BIN)/python -m tests.chaos --seed $(SEED) --minutes $(MINUTES)

@@ -45,4 +45,6 @@ def single(subject: Subject, number: int, live: Live | None = None) -> Figure:
             f"<b>rung %{{customdata}}</b><br>step %{{x:,}}<br>{metric} %{{y:.6~g}}<extra></extra>"
         ),
     }
-    return {"data": [line, marks], "layout": layout(title("steps"), value_axis(subject, values))}
+    axis = value_axis(subject, values)
+    axis.pop("range", None)  # of one trial, all is shown
+    return {"data": [line, marks], "layout": layout(title("steps"), axis)}

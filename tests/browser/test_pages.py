@@ -79,8 +79,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         )
     store = connect(valkey.url)
     try:
-        directory.start("coordinator")
-        directory.start("worker", "--cpus", "2")
+        directory.serve("coordinator")
+        directory.serve("worker", "--cpus", "2")
         directory.call("submit", "ended.py")
         Handle.of("ended", valkey.url).wait(60)
         directory.call("submit", "live.py")

@@ -55,6 +55,20 @@ class Directory:
         self._started.append(process)
         return process
 
+    def serve(self, *arguments: str) -> None:
+        """Starts what runs until `end`; what it says goes to a file."""
+        with (self.path / f"{arguments[0]}.log").open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "asha_queue", *arguments],
+                cwd=self.path,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                text=True,
+            )
+        self._started.append(process)
+
     def end(self) -> None:
         """Ends what still runs."""
         for found in processes.of_run(self.mark, self.path).values():

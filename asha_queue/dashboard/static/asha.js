@@ -2,7 +2,8 @@
 //
 // * What is marked data-live is fetched again with the page every few seconds, and replaced where it
 //   has changed. A section in which text is selected stays as it is; the focus stays where it was.
-// * Figures are fetched while they can be seen, and drawn again when they have changed.
+// * Figures are fetched while they can be seen, and drawn again when they have changed; the more
+//   seldom the longer that takes, so that the page never stutters.
 // * Links and forms of a data-follow section change what is shown without leaving the page.
 // * Without this script the pages say the same, as of when they were loaded, without figures.
 (function () {
@@ -11,6 +12,7 @@
   const page = document.getElementById("asha-page");
   const EVERY = 2000;  // milliseconds between two looks, at least
   const RATHER = 4;    // times as long as a look took
+  const SELDOM = 20;   // times as long as a figure took to be drawn, it then stays as it is
 
   // -- what is said ------------------------------------------------------------------------------
 
@@ -108,6 +110,7 @@
   const figures = Array.from(page.querySelectorAll("[data-figure]"));
   const seen = new Set();    // figures that can be seen
   const drawn = new Map();   // figure → {address, etag, figure} of what is drawn
+  const rest = new Map();    // figure → when it may be drawn again by itself
   // plotly.js is deferred: it is parsed while the first figures are fetched
   const ready = new Promise((resolve) => addEventListener("DOMContentLoaded", resolve));
 
@@ -153,12 +156,16 @@
     const last = drawn.get(figure);
     if (last) {
       caption(figure, "");
+      const began = performance.now();
       ashaDraw(figure.querySelector(".asha-plot"), last.figure, dark());
+      const now = performance.now();
+      rest.set(figure, now + SELDOM * (now - began));
     }
   }
 
   function drawSeen() {
-    return Promise.all(Array.from(seen, draw));
+    const now = performance.now();
+    return Promise.all(Array.from(seen).filter((one) => now >= (rest.get(one) || 0)).map(draw));
   }
 
   if (figures.length) {
