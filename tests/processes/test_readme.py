@@ -1,5 +1,6 @@
 """The README's commands and examples do what it says, in a copy of the repository's `workers/`."""
 
+import json
 import os
 import re
 import shlex
@@ -53,11 +54,10 @@ def clone(tmp_path: Path) -> Iterator[Path]:
 
 def call(command: str, folder: Path, **environment: str) -> str:
     """Runs a command as a shell in the project's virtual environment would."""
-    words = shlex.split(command)
     done = subprocess.run(
-        [BIN / words[0], *words[1:]],
+        shlex.split(command),
         cwd=folder,
-        env=os.environ | environment,
+        env=os.environ | {"PATH": f"{BIN}:{os.environ['PATH']}"} | environment,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -80,10 +80,11 @@ def test_the_first_command_prints_what_the_readme_shows_and_the_others_follow(cl
     [restore] = commands("asha-queue restore")
     assert "256 trials" in call(restore, clone)
     looks = commands("asha-queue status digits 17")
-    assert len(looks) == 6
+    assert len(looks) == 9
     for look in looks:
         yes = " --yes" if "delete" in look else ""
         assert call(look + yes, clone)
+    assert "Learning curves" in (clone / "digits.html").read_text()
 
 
 #: Commands of the cluster's walk-through that run until they are ended.
@@ -107,7 +108,7 @@ def test_the_walk_through_of_a_cluster_works_word_for_word(clone: Path, broker: 
             words = shlex.split(line.replace("/shared/runs", str(clone / "runs")))
             if words[0] == "export":
                 assert words[1].startswith("ASHA_QUEUE_BROKER=redis://")
-                environment = {"ASHA_QUEUE_BROKER": broker}
+                environment = {"ASHA_QUEUE_BROKER": broker, "FLOWER_BASIC_AUTH": "ada:secret"}
             elif words[1] in STANDING:
                 started[words[1]] = start(words, clone, environment)
             else:
@@ -119,8 +120,8 @@ def test_the_walk_through_of_a_cluster_works_word_for_word(clone: Path, broker: 
         handle = Handle.of("digits", broker)
         assert handle.wait(60).state == "finished"
         assert (clone / "runs" / "digits" / "best.json").is_file()
-        steer(clone, environment, handle)
         wait_until(lambda: "Visit me at http" in (clone / "log").read_text(), "Flower is up")
+        steer(clone, environment, handle)
     finally:
         for process in started.values():
             process.terminate()
@@ -145,6 +146,8 @@ def steer(clone: Path, environment: dict[str, str], handle: Handle) -> None:
     assert [rung.level for rung in result.rungs] == [1, 4, 16, 64, 256]
     assert len(result.trials) == 20
     call(lines["extend"], clone, **environment)
+    [order] = commands("curl -u ada:secret")
+    assert json.loads(call(order, clone))["state"] == "paused"
     call(lines["cancel"], clone, **environment)
     assert handle.result().state == "cancelled"
 
