@@ -30,6 +30,8 @@ from asha_queue.terminal.view import Lines, Screen
 
 #: Seconds between two looks.
 EVERY = 2.0
+#: Facts that change as time goes by, and are no news.
+CLOCKS = ("age", "utilisation")
 
 
 class Sight(Protocol):
@@ -172,17 +174,24 @@ def _state(worker: dict[str, Any]) -> str:
     return "drains" if state(worker) == "draining" else "is there"
 
 
+def _still(value: Any) -> Any:
+    """The facts without those that the clock alone changes."""
+    if isinstance(value, dict):
+        return {name: _still(part) for name, part in value.items() if name not in CLOCKS}
+    return [_still(part) for part in value] if isinstance(value, list) else value
+
+
 class _Objects:
-    """One JSON object per line."""
+    """One JSON object per line, when anything but the time has changed."""
 
     def __init__(self) -> None:
         self._last = ""
 
     def show(self, look: Look, facts: Facts) -> None:
-        line = json.dumps(finite(facts), ensure_ascii=False, allow_nan=False)
-        if line != self._last:
-            self._last = line
-            print(line, flush=True)
+        still = json.dumps(_still(facts))
+        if still != self._last:
+            self._last = still
+            print(json.dumps(finite(facts), ensure_ascii=False, allow_nan=False), flush=True)
 
     def say(self, line: str) -> None:
         click.echo(f"asha-queue: {line}", err=True)

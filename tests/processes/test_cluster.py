@@ -193,7 +193,9 @@ def test_shares_are_within_one_segment_of_their_weights_while_all_want_slots(
         for entries in journals.values()
     )
     shares = divide(4, [Want(name, 4, weight) for name, weight in WEIGHTS.items()])
-    measured = [r for at, r in running_over_time(journals) if began + 4 < at < last_trial]
+    measured = [  # between two segments a worker is nobody's, on a busy machine for a while
+        r for at, r in running_over_time(journals) if began + 4 < at < last_trial and r.total() == 4
+    ]
     assert len(measured) > 20
     worst = max(abs(r[name] - share) for r in measured for name, share in shares.items())
     mean = {name: sum(r[name] for r in measured) / len(measured) for name in shares}

@@ -1,5 +1,6 @@
 """`asha-queue status --watch` as a user calls it, on a pipe and on a terminal."""
 
+import io
 import json
 import math
 import os
@@ -12,11 +13,12 @@ import termios
 import threading
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from itertools import pairwise
+from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
+from itertools import islice, pairwise
 
 import pytest
 
+from asha_queue.cli import watching
 from asha_queue.coordinator.loop import Coordinator
 from asha_queue.store import connect
 from asha_queue.store.contract import Outcome, ScheduledSegment
@@ -149,6 +151,27 @@ def test_a_value_that_is_no_number_is_a_text_in_json_too(broker: str) -> None:
         assert seen.ends() == 0
         [line] = seen.text.splitlines()
         assert "NaN" in json.loads(line, parse_constant=pytest.fail)["rungs"][0].values()
+    store.close()
+
+
+def test_time_that_goes_by_is_no_news(broker: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = connect(broker)
+    uid = submitted(store)
+    drive(store, uid, 2)
+    monkeypatch.setattr(watching, "EVERY", 0.0)
+    shown: list[dict] = []
+    looks = watching._looks(broker, None, None, watching._Objects())
+    out = io.StringIO()
+    with redirect_stdout(out):
+        objects = watching._Objects()
+        for look, facts in islice(looks, 5):
+            shown.append(facts)
+            objects.show(look, facts)
+    looks.close()
+    ages = [facts["experiments"][0]["age"] for facts in shown]
+    assert ages == sorted({*ages})
+    [line] = out.getvalue().splitlines()
+    assert json.loads(line)["experiments"][0]["age"] == ages[0]
     store.close()
 
 
