@@ -6,6 +6,8 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 WORKERS ?= 2
 PROGRAM ?= workers/digits.py
+# Processes that run tests at a time: more than there are cores make them slow, not fast
+JOBS ?= 2
 SEED ?= 7
 MINUTES ?= 5
 # BROKER=redis://HOST:PORT/DB: the broker of worker, coordinator, submit and flower
@@ -29,7 +31,7 @@ run: .venv/.for-run  ## tune workers/digits.py on this machine, with WORKERS=2
 	$(BIN)/asha-queue run workers/digits.py --workers $(WORKERS)
 
 test: .venv/.for-test  ## run all tests but the slow ones
-	$(BIN)/python -m pytest $(TESTS) -m "not slow"
+	$(BIN)/python -m pytest $(TESTS) -m "not slow" -n $(JOBS) --dist loadfile
 
 test-all: test .venv/.for-torch .venv/.for-browser  ## run the slow tests too, with PyTorch and Chromium
 	$(BIN)/python -m pytest $(TESTS) tests/browser -m "slow or browser"

@@ -43,6 +43,7 @@ def answers(url: str) -> bool:
 @pytest.fixture(scope="session", autouse=True)
 def temporary_folder() -> Iterator[None]:
     """A short TMPDIR for all processes of the session; what killed ones leave there goes too."""
+    os.environ.pop("COLUMNS", None)  # tests in parallel have it, and it tells how wide a pipe is
     folder = tempfile.mkdtemp(prefix="asha-")
     os.environ["TMPDIR"] = folder
     yield

@@ -136,7 +136,7 @@ def steer(clone: Path, environment: dict[str, str], handle: Handle) -> None:
     """The commands that steer an experiment, on the finished one; `extend` opens it again."""
     lines = {line.split()[1]: line for line in commands("asha-queue pause digits")}
     assert list(lines) == ["pause", "resume", "extend", "retry", "cancel"]
-    call(lines["extend"].replace("300", "20"), clone, **environment)
+    call(lines["extend"].replace("300", "60"), clone, **environment)  # more than end meanwhile
     call(lines["pause"], clone, **environment)
     assert handle.result().state == "paused"
     call(lines["resume"], clone, **environment)
@@ -144,7 +144,7 @@ def steer(clone: Path, environment: dict[str, str], handle: Handle) -> None:
     result = handle.wait(60)
     assert result.state == "finished"
     assert [rung.level for rung in result.rungs] == [1, 4, 16, 64, 256]
-    assert len(result.trials) == 20
+    assert len(result.trials) == 60
     call(lines["extend"], clone, **environment)
     [order] = commands("curl -u ada:secret")
     assert json.loads(call(order, clone))["state"] == "paused"

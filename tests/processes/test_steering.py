@@ -33,7 +33,7 @@ def kinds(directory: Directory) -> list[str]:
     return [entry["type"] for entry in directory.journal()] if path.exists() else []
 
 
-def test_a_run_is_paused_now_resumed_and_extended_from_another_terminal(
+def test_a_run_is_paused_now_extended_and_resumed_from_another_terminal(
     directory: Directory,
 ) -> None:
     run = directory.start("run", "exp.py", "--workers", "2", STEP="0.8")
@@ -47,8 +47,8 @@ def test_a_run_is_paused_now_resumed_and_extended_from_another_terminal(
     assert "paused" in directory.call("status", "quick")
     before = kinds(directory).count("started")
     wait_until(lambda: kinds(directory).count("started") == before, "nothing starts", 5)
-    directory.call("resume", "quick")
     directory.call("extend", "quick", "--num-samples", "14")
+    directory.call("resume", "quick")
     out, err = run.communicate(timeout=120)
     assert run.returncode == 0, out + err
     journal = directory.journal()

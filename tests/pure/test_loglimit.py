@@ -62,8 +62,10 @@ def test_a_log_is_cut_again_and_the_line_counts_all_that_is_gone(tmp_path: Path,
     limit.begin(path)
     written = 0
     for turn in range(3):
-        text = lines(10**7 * turn, LIMIT // 16 + 1000)
-        written += os.write(log, text)
+        room = LIMIT - path.stat().st_size
+        text = lines(10**7 * turn, LIMIT // 16 + 1000)[: room + 1000]
+        written += os.write(log, text[:room])
+        written += os.write(log, text[room:])  # small: it is cut afterwards, and not meanwhile
         wait_until(lambda: is_cut(path), "it is cut")
     limit.end(path)
     wait_until(lambda: path.read_bytes().count(MARK.encode()) == 1, "the line is written")
