@@ -24,7 +24,7 @@ from asha_queue.coordinator.slots import Want, divide
 from asha_queue.dashboard.followed import Followed, Look
 from asha_queue.dashboard.query import EVERYTHING, Query
 from asha_queue.errors import AshaQueueError, ChoiceError, StoreUnavailable, UnknownExperiment
-from asha_queue.figures import columns_of, draw, most_results, trial_curve
+from asha_queue.figures import columns_of, draw, most_results, preview, trial_curve
 from asha_queue.handle import uid_of
 from asha_queue.importance import Importances
 from asha_queue.logs import Logs, Tail
@@ -188,6 +188,15 @@ class Experiments:
                 return msgspec.json.encode(draw(kind, result, **more))
 
             return look.drawn.get((kind, *sorted(options.items())), version, make)
+
+    def preview(self, name: str) -> str:
+        """The best value over time as SVG, for as long as plotly.js is not read."""
+        with self.look(name) as look:
+
+            def make() -> bytes:
+                return preview(draw("best_over_time", look.fold.result)).encode()
+
+            return look.drawn.get("preview", look.fold.seen, make).decode()
 
     def trial_figure(self, name: str, number: int) -> bytes:
         """The curve of one trial as JSON."""

@@ -30,6 +30,8 @@ from asha_queue.views import duration, number
 
 #: Looks at the store that are taken at the same time.
 LOOKS = 4
+#: Header of a request by a page that is shown already.
+LIVE = "X-Live"
 
 
 class Page(NamedTuple):
@@ -121,6 +123,10 @@ class ExperimentHandler(PageHandler):
 
         def look() -> dict[str, Any]:
             found = self.experiments.experiment(name, query)
+            # the page that is shown asks again for what lives in it
+            found["preview"] = (
+                "" if LIVE in self.request.headers else self.experiments.preview(name)
+            )
             return found | {"query": query, "states": STATES, "figures": FIGURES}
 
         await self.show("asha_experiment.html", look)

@@ -17,6 +17,7 @@ from asha_queue.figures.layout import Figure
 from asha_queue.figures.learning import curves
 from asha_queue.figures.notebook import plotted
 from asha_queue.figures.parameters import parallel, parameters, scatter
+from asha_queue.figures.preview import preview
 from asha_queue.figures.progress import best_over_resource, best_over_time
 from asha_queue.figures.rungs import ladder, steps
 from asha_queue.figures.single import single
@@ -37,6 +38,7 @@ __all__ = [
     "most_results",
     "parameters",
     "plotted",
+    "preview",
     "rung_colour",
     "steps",
     "trial_curve",

@@ -132,6 +132,14 @@ def test_the_plotted_points_are_those_of_the_journal(site: Site, opened: Opened)
     ]
 
 
+def test_without_scripts_there_is_a_picture_all_the_same(site: Site, opened: Opened) -> None:
+    page = opened(f"{site.url}/experiments/ended", login=LOGIN, java_script_enabled=False)
+    expect(page.get_by_role("img", name="Best value over time")).to_be_visible()
+    expect(page.locator("#asha-trials tbody tr")).to_have_count(40)
+    page.get_by_role("link", name="State", exact=True).click()
+    expect(page.locator("#asha-trials th[aria-sort]")).to_contain_text("State")
+
+
 def test_a_point_tells_its_trial_and_configuration(site: Site, opened: Opened) -> None:
     page = opened(f"{site.url}/experiments/ended", login=LOGIN)
     drawn(page, "scatter")

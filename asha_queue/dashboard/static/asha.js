@@ -75,7 +75,7 @@
   async function refresh() {
     const look = ++looked;
     try {
-      const answer = await fetch(location.href, {cache: "no-cache"});
+      const answer = await fetch(location.href, {cache: "no-cache", headers: {"X-Live": "1"}});
       const text = await answer.text();
       if (look !== looked) {
         return;
@@ -157,7 +157,9 @@
     if (last) {
       caption(figure, "");
       const began = performance.now();
-      ashaDraw(figure.querySelector(".asha-plot"), last.figure, dark());
+      const plot = figure.querySelector(".asha-plot");
+      plot.querySelector(":scope > .asha-preview")?.remove();
+      ashaDraw(plot, last.figure, dark());
       const now = performance.now();
       rest.set(figure, now + SELDOM * (now - began));
     }
