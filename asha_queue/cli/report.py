@@ -7,13 +7,11 @@ from pathlib import Path
 
 import click
 
-from asha_queue.cli.common import broker_option, opened_store
+from asha_queue.cli.common import broker_option
+from asha_queue.cli.journals import entries_of
 from asha_queue.errors import AshaQueueError
-from asha_queue.handle import uid_of
 from asha_queue.report import report as page_of
 from asha_queue.result import Result
-from asha_queue.store.journal import load_file
-from asha_queue.views import journal as entries
 
 #: What every report begins with.
 _BEGINNING = "<!DOCTYPE html>"
@@ -37,14 +35,7 @@ def report(name: str, output: str | None, broker: str | None) -> None:
     asha-queue report digits
     asha-queue report asha-runs/digits/journal.jsonl --output digits.html
     """
-    path = Path(name)
-    if path.suffix == ".jsonl":
-        read, torn = load_file(path)
-        if torn:
-            click.echo(f"{path}: its last line is cut off and left out", err=True)
-    else:
-        with opened_store(broker) as store:
-            read = list(entries(store, uid_of(store, name)))
+    read = entries_of(name, broker)
     if not read or read[0]["type"] != "submitted" or "experiment" not in read[0]:
         raise AshaQueueError(f"{name}: no journal of an experiment, which begins with 'submitted'")
     result = Result.from_journal(read)
