@@ -117,7 +117,7 @@ class Experiments:
             "present": {"num_samples": specification.num_samples, "max_t": specification.max_t},
             **trials,
             "workers": [
-                row | {"lost": lost.get(row["worker"], 0)} for row in self._fleet(workers, [glance])
+                one | {"lost": lost.get(one["worker"], 0)} for one in self._fleet(workers, [glance])
             ],
         }
 

@@ -22,7 +22,7 @@ from asha_queue.dashboard.assets import ASSETS, AssetHandler
 from asha_queue.dashboard.experiments import Experiments
 from asha_queue.dashboard.query import Query
 from asha_queue.errors import AshaQueueError, StoreUnavailable, UnknownExperiment
-from asha_queue.figures import FIGURES, rung_colour
+from asha_queue.figures import rung_colour
 from asha_queue.search.configuration import flatten, short
 from asha_queue.selection import STATES
 from asha_queue.troubles import Trouble
@@ -127,7 +127,7 @@ class ExperimentHandler(PageHandler):
             found["preview"] = (
                 "" if LIVE in self.request.headers else self.experiments.preview(name)
             )
-            return found | {"query": query, "states": STATES, "figures": FIGURES}
+            return found | {"query": query, "states": STATES}
 
         await self.show("asha_experiment.html", look)
 

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Which trials the page of an experiment shows, see `choice`; pages count from 1."""
+    """Which trials the page of an experiment shows, see `selection`; pages count from 1."""
 
     state: str = ""
     search: str = ""
@@ -15,12 +15,9 @@ class Query:
     descending: bool = False
     page: int = 1
 
-    def __str__(self) -> str:
-        """As a query of an address, without what is left at its default."""
-        return self.but()
-
     def but(self, **changed: Any) -> str:
-        """The query with something changed; on its first page unless that is what changed."""
+        """The query of an address with something changed, on its first page unless that is what
+        changed; without what is left at its default."""
         other = replace(self, **{"page": 1, **changed})
         given = {
             "state": other.state,
