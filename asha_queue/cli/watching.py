@@ -2,11 +2,12 @@
 
 Rules
 
-* A watch never owns the embedded server of a directory for longer than its first look: a run that
-  begins there must find it free, as the workers run beside the owner's.
+* A watch never owns the embedded server of a directory for longer than a look, the first one or
+  the one after a run there has ended: the next run must find it free, as workers run beside the
+  owner's.
 * While nothing answers, that is said once, and asked again; so the watch outlives a run that ends
   and goes on with the next one, whatever address that has.
-* On a terminal the last picture stays there when the watch ends.
+* It ends when what it watches has ended, everything never. On a terminal the last picture stays.
 """
 
 import contextlib
