@@ -307,7 +307,8 @@ def test_a_drain_waits_for_a_program_that_holds_the_lock(lab: Lab) -> None:
     lab.pid()
     worker.terminate()
     [suspended] = lab.wait_for(uid, "suspended")
-    assert (suspended["trial"], suspended["reached"]) == (1, 1)
+    assert suspended["trial"] == 1
+    assert 1 <= suspended["reached"] < 3  # the order is heard once the lock is free for a moment
     assert worker.wait(timeout=30) == 0
     assert lab.entries(uid, "lost") == []
 
