@@ -41,16 +41,20 @@ import pathlib
 def watch(loop, name):
     out, worst = pathlib.Path(name), 0.0
     reset = out.with_suffix('.reset')
+    def note():
+        new = out.with_suffix('.new')
+        new.write_text(repr(worst))
+        new.rename(out)
     def turn(due):
         nonlocal worst
         now = loop.time()
         if reset.exists():
             worst = 0.0
-            out.write_text('0.0')
+            note()
             reset.unlink()
         elif now - due > worst:
             worst = now - due
-            out.write_text(repr(worst))
+            note()
         now = loop.time()
         loop.call_at(now + {EVERY}, turn, now + {EVERY})
     loop.call_soon(turn, loop.time())

@@ -17,7 +17,7 @@ from asha_queue import Experiment, Handle
 from asha_queue.specification import Specification
 from asha_queue.store import connect
 from tests.chaos import processes
-from tests.conftest import answers, wait_until
+from tests.conftest import answers, free_port, wait_until
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -100,6 +100,7 @@ def test_the_walk_through_of_a_cluster_works_word_for_word(clone: Path, broker: 
         *commands("asha-queue worker"),
         *commands("asha-queue doctor"),
     ]
+    port = free_port()  # rather than Flower's own, which may be taken
     environment = {}
     started = {}
     printed = {}
@@ -109,6 +110,7 @@ def test_the_walk_through_of_a_cluster_works_word_for_word(clone: Path, broker: 
             if words[0] == "export":
                 assert words[1].startswith("ASHA_QUEUE_BROKER=redis://")
                 environment = {"ASHA_QUEUE_BROKER": broker, "FLOWER_BASIC_AUTH": "ada:secret"}
+                environment["FLOWER_PORT"] = str(port)
             elif words[1] in STANDING:
                 started[words[1]] = start(words, clone, environment)
             else:
@@ -147,7 +149,8 @@ def steer(clone: Path, environment: dict[str, str], handle: Handle) -> None:
     assert len(result.trials) == 60
     call(lines["extend"], clone, **environment)
     [order] = commands("curl -u ada:secret")
-    assert json.loads(call(order, clone))["state"] == "paused"
+    here = order.replace(":5555/", f":{environment['FLOWER_PORT']}/")
+    assert json.loads(call(here, clone))["state"] == "paused"
     call(lines["cancel"], clone, **environment)
     assert handle.result().state == "cancelled"
 
