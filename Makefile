@@ -10,6 +10,9 @@ PROGRAM ?= workers/digits.py
 JOBS ?= 2
 SEED ?= 7
 MINUTES ?= 5
+# Folder of .npz tables of learning curves, and the numbers of workers that train them
+TABLES ?= tables
+FLEETS ?= 4
 # BROKER=redis://HOST:PORT/DB: the broker of worker, coordinator, submit and flower
 BROKER ?=
 
@@ -22,7 +25,7 @@ TESTS := tests/test_*.py tests/pure tests/server tests/processes tests/chaos tes
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-all lint bench bench-pages screenshots chaos chaos-figures worker coordinator submit flower
+.PHONY: help run test test-all lint bench bench-quality bench-pages screenshots chaos chaos-figures worker coordinator submit flower
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +46,9 @@ lint: .venv/.for-test  ## check style, format and types
 
 bench: .venv/.for-test  ## measure what a decision costs
 	$(BIN)/python tests/benchmarks/decisions.py
+
+bench-quality: .venv/.for-test  ## play searches on the learning curves in TABLES=DIR, in virtual time
+	$(BIN)/python -m tests.benchmarks.quality --tables $(TABLES) --workers $(FLEETS)
 
 bench-pages: .venv/.for-browser  ## measure the page of a million reports, in Chromium
 	$(BIN)/python -m tests.benchmarks.pages

@@ -1,0 +1,142 @@
+"""Methods by name: `asha`, `asha/eta=3`, `sha/from=4`, `asha/sampler=random`.
+
+`asha` is the project's own search, with the defaults that an experiment has. `eta` is the reduction
+factor and `from` the level of the first rung, of methods that have them; `sampler` chooses rows.
+Whatever is added to the tables below can be asked for by its name.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from asha_queue.search.asha import Asha, Decision
+from asha_queue.search.ladder import Ladder
+from asha_queue.specification import Specification
+from tests.benchmarks.quality import baselines
+from tests.benchmarks.quality.play import Method, Run, Sampler, Segment, World, play
+from tests.benchmarks.quality.tables import Task
+
+#: Name under which the search gets values.
+METRIC = "loss"
+
+
+class MethodError(Exception):
+    """Raised for a name that no method has, or an option that it does not take."""
+
+
+class Searched:
+    """The project's search as it runs in a coordinator: entries in, decisions out."""
+
+    def __init__(self, search: Asha) -> None:
+        self._search = search
+
+    def decide(self) -> Segment | None:
+        decisions: list[Decision] = self._search.decide(1)
+        if not decisions:
+            return None
+        [decision] = decisions
+        self._search.apply(
+            {
+                "type": "scheduled",
+                "trial": decision.trial,
+                "bracket": decision.bracket,
+                "rung": decision.rung,
+                "target": decision.target,
+                "attempt": 1,
+            }
+        )
+        return Segment(decision.trial, decision.rung, decision.target)
+
+    def complete(self, segment: Segment, value: float) -> None:
+        entry = {"type": "completed", "trial": segment.trial, "rung": segment.rung}
+        self._search.apply({**entry, "metrics": {METRIC: value}})
+
+    def fail(self, segment: Segment) -> None:
+        entry = {"type": "failed", "trial": segment.trial, "rung": segment.rung}
+        self._search.apply({**entry, "final": True, "metrics": {}})
+
+
+class Shuffled:
+    """Rows in random order: the same for all methods that draw at random, by task and seed."""
+
+    def __init__(self, task: Task, seed: int) -> None:
+        self._rows: Iterator[int] = iter(
+            np.random.default_rng(task.seeds(seed)).permutation(task.rows).tolist()
+        )
+
+    def draw(self) -> int:
+        return next(self._rows)
+
+    def observe(self, row: int, step: int, value: float) -> None:
+        """Nothing is learned from it."""
+
+
+def _asha(ladder: Ladder, trials: int) -> Method:
+    return Searched(Asha(ladder, "min", METRIC, trials))
+
+
+def _brackets(rule: Callable[[Ladder], Iterator[baselines.Rungs]]) -> "Make":
+    return lambda ladder, trials: baselines.Synchronous(rule(ladder), trials)
+
+
+#: From a ladder and a number of trials to a method.
+Make = Callable[[Ladder, int], Method]
+
+METHODS: dict[str, Make] = {
+    "asha": _asha,
+    "sha": _brackets(baselines.halving),
+    "hyperband": _brackets(baselines.hyperband),
+    "one-epoch": _brackets(baselines.one_epoch),
+    "random": _brackets(baselines.random_search),
+}
+SAMPLERS: dict[str, Callable[[Task, int], Sampler]] = {"random": Shuffled}
+#: Methods without rungs of their own to choose.
+WITHOUT_LADDER = ("one-epoch", "random")
+#: What is played when no methods are named.
+USUAL = "asha,asha/eta=3,sha,sha/eta=3,hyperband/eta=3,one-epoch,random"
+
+
+@dataclass(frozen=True, slots=True)
+class Player:
+    """A method and its options, ready to be played on any task."""
+
+    name: str
+    make: Make
+    sampler: str
+    eta: int
+    first: int
+
+    def play(self, task: Task, seed: int, world: World) -> Run:
+        first = min(self.first, task.steps)
+        method = self.make(Ladder(first, task.steps, self.eta), task.rows)
+        return play(task, seed, method, SAMPLERS[self.sampler](task, seed), world)
+
+
+def player(text: str) -> Player:
+    """The method of this name; MethodError says what there is."""
+    name, *options = text.split("/")
+    if name not in METHODS:
+        raise MethodError(f"{text}: no method is named {name!r}; there are {', '.join(METHODS)}")
+    fields = Specification.model_fields
+    numbers = {
+        "eta": int(fields["reduction_factor"].default),
+        "from": int(fields["grace_period"].default),
+    }
+    sampler = "random"
+    for option in options:
+        key, _, value = option.partition("=")
+        if key == "sampler" and value in SAMPLERS:
+            sampler = value
+        elif key == "sampler":
+            known = ", ".join(SAMPLERS)
+            raise MethodError(f"{text}: no sampler is named {value!r}; there are {known}")
+        elif key not in numbers or name in WITHOUT_LADDER:
+            known = "sampler" if name in WITHOUT_LADDER else "eta, from and sampler"
+            raise MethodError(f"{text}: {name} has no option {key!r}; it takes {known}")
+        elif not value.isdecimal() or int(value) < (2 if key == "eta" else 1):
+            least = 2 if key == "eta" else 1
+            raise MethodError(f"{text}: {key} must be a whole number of at least {least}")
+        else:
+            numbers[key] = int(value)
+    return Player(text, METHODS[name], sampler, numbers["eta"], numbers["from"])
