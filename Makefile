@@ -25,7 +25,7 @@ TESTS := tests/test_*.py tests/pure tests/server tests/processes tests/chaos tes
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-all lint bench bench-quality bench-pages screenshots chaos chaos-figures worker coordinator submit flower
+.PHONY: help run test test-all lint bench bench-quality bench-table bench-paper bench-pages screenshots chaos chaos-figures worker coordinator submit flower
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,12 @@ bench: .venv/.for-test  ## measure what a decision costs
 
 bench-quality: .venv/.for-test  ## play searches on the learning curves in TABLES=DIR, in virtual time
 	$(BIN)/python -m tests.benchmarks.quality --tables $(TABLES) --workers $(FLEETS)
+
+bench-table: .venv/.for-test  ## make a table for it in TABLES by real trainings, in some minutes
+	$(BIN)/python -m tests.benchmarks.quality.make_table $(TABLES)/digits.npz
+
+bench-paper: .venv/.for-test  ## play the simulation of the paper against synchronous halving
+	$(BIN)/python -m tests.benchmarks.paper
 
 bench-pages: .venv/.for-browser  ## measure the page of a million reports, in Chromium
 	$(BIN)/python -m tests.benchmarks.pages
