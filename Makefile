@@ -25,7 +25,7 @@ TESTS := tests/test_*.py tests/pure tests/server tests/processes tests/chaos tes
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-all lint bench bench-quality bench-table bench-paper bench-pages screenshots chaos chaos-figures worker coordinator submit flower
+.PHONY: help run test test-all lint bench bench-quality bench-peers bench-table bench-paper bench-pages screenshots chaos chaos-figures worker coordinator submit flower
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,12 @@ bench: .venv/.for-test  ## measure what a decision costs
 
 bench-quality: .venv/.for-test  ## play searches on the learning curves in TABLES=DIR, in virtual time
 	$(BIN)/python -m tests.benchmarks.quality --tables $(TABLES) --workers $(FLEETS)
+
+bench-peers: .venv/.for-test .peers/optuna/.ready .peers/syne-tune/.ready  ## play the schedulers of Optuna and Syne Tune on them, too
+	for peer in optuna syne-tune; do .peers/$$peer/bin/python -m tests.benchmarks.quality.peers \
+	  $$peer --tables $(TABLES) --workers $(FLEETS) --into .peers/curves || exit; done
+	$(BIN)/python -m tests.benchmarks.quality --tables $(TABLES) --workers $(FLEETS) \
+	  --methods asha,asha/eta=3,sha,random --peers .peers/curves
 
 bench-table: .venv/.for-test  ## make a table for it in TABLES by real trainings, in some minutes
 	$(BIN)/python -m tests.benchmarks.quality.make_table $(TABLES)/digits.npz
@@ -90,6 +96,14 @@ flower: .venv/.for-run  ## watch BROKER at http://127.0.0.1:5555
 .venv/.for-test: pyproject.toml | .venv/bin/python
 	$(PIP) -e '.[test]'
 	@touch $@ .venv/.for-run
+
+# Peers have dependencies that exclude each other's, and those of this project
+.peers/optuna/.ready: PACKAGES = optuna==5.0.0 numpy
+.peers/syne-tune/.ready: PACKAGES = syne-tune==0.13.0 'numpy<1.24'
+.peers/%/.ready:
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check $(PACKAGES)
+	@touch $@
 
 .venv/.for-browser: .venv/.for-test
 	$(PIP) -e '.[browser]'

@@ -139,11 +139,13 @@ def figure(found: Sequence[Cell]) -> dict[str, Any]:
             left, wide = column / len(sigmas), 1 / len(sigmas) - 0.045
             top, high = 1 - row / len(ways), 1 / len(ways) - 0.12
             span = [left, left + wide]
-            axes[f"xaxis{number}"] = {"domain": span, "anchor": y, "title": {"text": "p"}}
+            title = {"text": "p" if way == ways[-1] else ""}
+            axes[f"xaxis{number}"] = {"domain": span, "anchor": y, "title": title}
             rows = {"domain": [top - high, top], "anchor": x, "rangemode": "tozero"}
             axes[f"yaxis{number}"] = {**rows, "title": {"text": "" if column else "trained to R"}}
             note = {"text": f"drops {way}, σ = {sigma:.2f}", "showarrow": False, "xref": "paper"}
-            notes.append(note | {"x": left + wide / 2, "y": top + 0.035, "yref": "paper"})
+            note |= {"x": left + wide / 2, "xanchor": "center", "yref": "paper"}
+            notes.append(note | {"y": top + 0.01, "yanchor": "bottom"})
             for colour, method in zip(COLOURS[1::-1], METHODS, strict=True):
                 of = [c for c in found if (c.way, c.sigma, c.method) == (way, sigma, method)]
                 errors = [0 if math.isnan(c.trained.error) else 2 * c.trained.error for c in of]

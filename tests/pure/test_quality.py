@@ -26,8 +26,9 @@ from tests.benchmarks.quality.measures import (
     regret,
     summary,
 )
-from tests.benchmarks.quality.methods import METHODS, MethodError, Shuffled, player
+from tests.benchmarks.quality.methods import METHODS, MethodError, player
 from tests.benchmarks.quality.play import Method, Run, Segment, World, incumbents, play
+from tests.benchmarks.quality.samplers import Shuffled
 from tests.benchmarks.quality.tables import TableError, Task, load, load_all, save, task
 
 STEPS = 27

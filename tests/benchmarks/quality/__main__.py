@@ -17,20 +17,18 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests.benchmarks.quality.functions import FUNCTIONS, ROWS, function
 from tests.benchmarks.quality.measures import Measures, measure, regret
 from tests.benchmarks.quality.methods import USUAL, MethodError, Player, player
+from tests.benchmarks.quality.peers.curves import kept
 from tests.benchmarks.quality.play import World
 from tests.benchmarks.quality.shown import Curves, facts, table, write_page
 from tests.benchmarks.quality.tables import TableError, Task, load_all
+from tests.benchmarks.quality.worlds import add_world, whole, worlds
 
-#: Full trainings until the horizon, by workers …
-HORIZONS = {1: 40.0, 4: 10.0, 25: 3.0, 100: 2.0, 500: 2.0}
-#: … and of other numbers of workers: so many in all, but no less than 2 R.
-TRAININGS = 40.0
 #: Seconds between two lines of progress.
 EVERY = 2.0
 
@@ -50,15 +48,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 2
+    if options.peers and not options.peers.is_dir():
+        print(f"{options.peers}: is no folder; `make bench-peers` makes it", file=sys.stderr)
+        return 2
     told, figures = [], []
     interrupted = False
-    for workers in options.workers:
-        world = _world(options, workers)
+    for world in worlds(options):
         curves = Curves(world)
         played: dict[str, list[Measures]] = {}
         try:
             for name, found in _runs(players, tasks, range(options.seeds), world, curves):
                 played.setdefault(name, []).append(found)
+            if options.peers:
+                for name, found, curve in kept(options.peers, world, tasks, options.seeds):
+                    played.setdefault(name, []).append(found)
+                    curves.add(name, curve)
         except KeyboardInterrupt:
             interrupted = True
         if played:
@@ -102,18 +106,6 @@ def _runs(
                     _say(f"{world.workers} workers: {done:,} of {total:,} runs")
 
 
-def _world(options: argparse.Namespace, workers: int) -> World:
-    usual = HORIZONS.get(workers, max(2.0, TRAININGS / workers))
-    return World(
-        workers=workers,
-        horizon=options.horizon or usual,
-        straggler=options.stragglers,
-        drop=options.drops,
-        lost=options.lost,
-        training=options.training,
-    )
-
-
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m tests.benchmarks.quality",
@@ -129,33 +121,14 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         help=f"functions of mf-prior-bench, if that is installed: {', '.join(FUNCTIONS)}",
     )
     parser.add_argument(
-        "--rows", type=_whole, default=ROWS, help="configurations drawn for each function"
+        "--rows", type=whole, default=ROWS, help="configurations drawn for each function"
     )
-    parser.add_argument("--workers", type=_wholes, default=[4], metavar="N,N")
-    parser.add_argument("--seeds", type=_whole, default=20, help="runs on each table")
+    parser.add_argument("--seeds", type=whole, default=20, help="runs on each table")
     parser.add_argument("--methods", default=USUAL, metavar="NAME,NAME", help=USUAL)
     parser.add_argument(
-        "--horizon", type=_positive, metavar="R", help="full trainings that the time is enough for"
+        "--peers", type=Path, metavar="DIR", help="show what `make bench-peers` has kept there, too"
     )
-    parser.add_argument(
-        "--stragglers",
-        type=_positive,
-        default=0.0,
-        metavar="SIGMA",
-        help="segments take 1 + |z| times as long, z ~ N(0, SIGMA)",
-    )
-    parser.add_argument(
-        "--drops", type=_chance, default=0.0, metavar="P", help="chance of one in the time R"
-    )
-    parser.add_argument(
-        "--lost", action="store_true", help="what is dropped fails, and is not trained again"
-    )
-    parser.add_argument(
-        "--training",
-        type=_positive,
-        metavar="SECONDS",
-        help="charge the time of decisions against a full training that takes so long",
-    )
+    add_world(parser)
     parser.add_argument("--plot", type=Path, metavar="FILE.html")
     parser.add_argument("--json", action="store_true")
     return parser.parse_args(arguments)
@@ -168,34 +141,6 @@ def _functions(text: str) -> list[str]:
             known = ", ".join(FUNCTIONS)
             raise argparse.ArgumentTypeError(f"{name!r} is none of {known}")
     return names
-
-
-def _whole(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 1")
-    return int(text)
-
-
-def _wholes(text: str) -> list[int]:
-    return [_whole(part) for part in text.split(",")]
-
-
-def _positive(text: str) -> float:
-    return _number(text, lambda value: 0 < value < float("inf"), "no number above 0")
-
-
-def _chance(text: str) -> float:
-    return _number(text, lambda value: 0 <= value < 1, "no number from 0 to below 1")
-
-
-def _number(text: str, allowed: Callable[[float], bool], otherwise: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not allowed(value):
-        raise argparse.ArgumentTypeError(f"{text!r} is {otherwise}")
-    return value
 
 
 def _say(line: str) -> None:

@@ -2,19 +2,18 @@
 
 `asha` is the project's own search, with the defaults that an experiment has. `eta` is the reduction
 factor and `from` the level of the first rung, of methods that have them; `sampler` chooses rows.
-Whatever is added to the tables below can be asked for by its name.
+Whatever is added to METHODS or SAMPLERS can be asked for by its name.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import numpy as np
-
 from asha_queue.search.asha import Asha, Decision
 from asha_queue.search.ladder import Ladder
 from asha_queue.specification import Specification
 from tests.benchmarks.quality import baselines
-from tests.benchmarks.quality.play import Method, Run, Sampler, Segment, World, play
+from tests.benchmarks.quality.play import Method, Run, Segment, World, play
+from tests.benchmarks.quality.samplers import SAMPLERS
 from tests.benchmarks.quality.tables import Task
 
 #: Name under which the search gets values.
@@ -57,21 +56,6 @@ class Searched:
         self._search.apply({**entry, "final": True, "metrics": {}})
 
 
-class Shuffled:
-    """Rows in random order: the same for all methods that draw at random, by task and seed."""
-
-    def __init__(self, task: Task, seed: int) -> None:
-        self._rows: Iterator[int] = iter(
-            np.random.default_rng(task.seeds(seed)).permutation(task.rows).tolist()
-        )
-
-    def draw(self) -> int:
-        return next(self._rows)
-
-    def observe(self, row: int, step: int, value: float) -> None:
-        """Nothing is learned from it."""
-
-
 def _asha(ladder: Ladder, trials: int) -> Method:
     return Searched(Asha(ladder, "min", METRIC, trials))
 
@@ -90,7 +74,6 @@ METHODS: dict[str, Make] = {
     "one-epoch": _brackets(baselines.one_epoch),
     "random": _brackets(baselines.random_search),
 }
-SAMPLERS: dict[str, Callable[[Task, int], Sampler]] = {"random": Shuffled}
 #: Methods without rungs of their own to choose.
 WITHOUT_LADDER = ("one-epoch", "random")
 #: What is played when no methods are named.

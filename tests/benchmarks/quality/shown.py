@@ -16,6 +16,8 @@ from tests.benchmarks.quality.tables import Floats
 Played = Mapping[str, Sequence[Measures]]
 #: Points in time of a plotted curve.
 POINTS = 201
+#: The least regret that an interval is drawn to, on an axis that has no 0.
+LEAST = 1e-3
 COLOURS = ("#2f66d8", "#c58700", "#2c8a4b", "#ba5fc2", "#df6445", "#148a9c", "#7d8778", "#8a5a2b")
 
 
@@ -124,7 +126,7 @@ class Curves:
             edge = {**shared, "line": {"width": 0}, "showlegend": False, "hoverinfo": "skip"}
             traces += [
                 {**edge, "y": (mean + spread).tolist()},
-                {**edge, "y": np.maximum(mean - spread, 0).tolist(), "fill": "tonexty"}
+                {**edge, "y": np.maximum(mean - spread, LEAST).tolist(), "fill": "tonexty"}
                 | {"fillcolor": f"{colour}26"},
                 {**shared, "y": mean.tolist(), "line": {"color": colour, "width": 2}},
             ]
@@ -136,7 +138,7 @@ class Curves:
             "xaxis": {"title": {"text": "time, in full trainings"}, "hoverformat": ".2f"},
             "yaxis": {
                 "title": {"text": "normalised regret, mean ± 2 s.e."},
-                "rangemode": "tozero",
+                "type": "log",
                 "hoverformat": ".3f",
             },
         }

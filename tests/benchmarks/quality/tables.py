@@ -75,6 +75,11 @@ class Task:
     def steps(self) -> int:
         return int(self.metric.shape[1])
 
+    @property
+    def mark(self) -> int:
+        """What tells the table from others of the same name."""
+        return zlib.crc32(np.ascontiguousarray(self.metric).tobytes())
+
     def until(self, row: int) -> Floats:
         """The time until each step of a row has ended, 0 before the first."""
         times: Floats = self.elapsed[row if len(self.elapsed) > 1 else 0]

@@ -1,0 +1,74 @@
+"""Syne Tune: its asynchronous halving, promotion, stopping and PASHA, as it was until 0.13."""
+
+import logging
+import math
+from collections.abc import Callable
+from datetime import datetime
+from importlib.metadata import version
+from typing import Any
+
+logging.disable(logging.WARNING)  # of optional parts that are not installed
+
+from syne_tune.backend.trial_status import Trial  # noqa: E402
+from syne_tune.config_space import uniform  # noqa: E402
+from syne_tune.optimizer.scheduler import SchedulerDecision  # noqa: E402
+from syne_tune.optimizer.schedulers.hyperband import HyperbandScheduler  # noqa: E402
+
+from tests.benchmarks.quality.peers.stepwise import Stepwise  # noqa: E402
+from tests.benchmarks.quality.play import Method, Sampler  # noqa: E402
+from tests.benchmarks.quality.samplers import Shuffled  # noqa: E402
+from tests.benchmarks.quality.tables import Task  # noqa: E402
+
+VERSION = version("syne-tune")
+FACTOR = 4
+#: What NaN is told as: it ranks last.
+BEYOND = 1e9
+
+
+class Halving:
+    """Its scheduler of one type, with configurations that nobody looks at."""
+
+    def __init__(self, kind: str, task: Task, seed: int) -> None:
+        self._scheduler = HyperbandScheduler(
+            {"x": uniform(0, 1), "epochs": task.steps},
+            searcher="random",
+            type=kind,
+            metric="loss",
+            mode="min",
+            resource_attr="epoch",
+            max_resource_attr="epochs",
+            grace_period=1,
+            reduction_factor=FACTOR,
+            random_seed=sum(task.seeds(seed)) % 2**31,
+        )
+        self._steps = task.steps
+        self._trials: list[Any] = []
+
+    def suggest(self, trial: int) -> int | None:
+        suggestion = self._scheduler.suggest(trial)
+        if suggestion is None:
+            return None
+        if not suggestion.spawn_new_trial_id:
+            return int(suggestion.checkpoint_trial_id)
+        self._trials.append(Trial(trial, suggestion.config, datetime.now()))
+        self._scheduler.on_trial_add(self._trials[-1])
+        return trial
+
+    def report(self, trial: int, step: int, value: float) -> bool:
+        result = {"loss": BEYOND if math.isnan(value) else value, "epoch": step}
+        decision = self._scheduler.on_trial_result(self._trials[trial], result)
+        if step == self._steps:
+            self._scheduler.on_trial_complete(self._trials[trial], result)
+        elif decision == SchedulerDecision.STOP:
+            self._scheduler.on_trial_remove(self._trials[trial])
+        return bool(decision == SchedulerDecision.CONTINUE)
+
+
+def _of(kind: str) -> Callable[[Task, int], tuple[Method, Sampler]]:
+    return lambda task, seed: (
+        Stepwise(Halving(kind, task, seed), task),
+        Shuffled(task, seed),
+    )
+
+
+METHODS = {f"syne-tune-{kind}": _of(kind) for kind in ("promotion", "stopping", "pasha")}
