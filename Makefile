@@ -13,6 +13,7 @@ MINUTES ?= 5
 # Folder of .npz tables of learning curves, and the numbers of workers that train them
 TABLES ?= tables
 FLEETS ?= 4
+PEERS := ray-tune syne-tune optuna
 # BROKER=redis://HOST:PORT/DB: the broker of worker, coordinator, submit and flower
 BROKER ?=
 
@@ -50,8 +51,8 @@ bench: .venv/.for-test  ## measure what a decision costs
 bench-quality: .venv/.for-test  ## play searches on the learning curves in TABLES=DIR, in virtual time
 	$(BIN)/python -m tests.benchmarks.quality --tables $(TABLES) --workers $(FLEETS)
 
-bench-peers: .venv/.for-test .peers/optuna/.ready .peers/syne-tune/.ready  ## play the schedulers of Optuna and Syne Tune on them, too
-	for peer in optuna syne-tune; do .peers/$$peer/bin/python -m tests.benchmarks.quality.peers \
+bench-peers: .venv/.for-test $(PEERS:%=.peers/%/.ready)  ## play the schedulers of Ray Tune, Syne Tune and Optuna on them, too
+	for peer in $(PEERS); do .peers/$$peer/bin/python -m tests.benchmarks.quality.peers \
 	  $$peer --tables $(TABLES) --workers $(FLEETS) --into .peers/curves || exit; done
 	$(BIN)/python -m tests.benchmarks.quality --tables $(TABLES) --workers $(FLEETS) \
 	  --methods asha,asha/eta=3,sha,random --peers .peers/curves
@@ -99,6 +100,7 @@ flower: .venv/.for-run  ## watch BROKER at http://127.0.0.1:5555
 
 # Peers have dependencies that exclude each other's, and those of this project
 .peers/optuna/.ready: PACKAGES = optuna==5.0.0 numpy
+.peers/ray-tune/.ready: PACKAGES = 'ray[tune]==2.60.0'
 .peers/syne-tune/.ready: PACKAGES = syne-tune==0.13.0 'numpy<1.24'
 .peers/%/.ready:
 	$(PYTHON) -m venv $(@D)

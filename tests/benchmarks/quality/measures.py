@@ -7,7 +7,8 @@
 * The tail is the mean of the worst tenth of runs, at least one.
 * Two methods are compared in pairs of runs with the same task and seed, by the mean difference of
   their areas. Its interval holds 95 % of the means of pairs drawn with repetition, as many of each
-  task as it has: tasks are what they are, seeds could have been others.
+  task as it has: tasks are what they are, seeds could have been others. There is none where a task
+  has a single pair.
 """
 
 import math
@@ -151,6 +152,8 @@ def compare(runs: Sequence[Measures], others: Sequence[Measures]) -> Comparison:
         drawn = rng.integers(len(found), size=(DRAWS, len(found)))
         sums += np.array(found)[drawn].sum(axis=1)
     low, high = np.quantile(sums / len(differences), [0.025, 0.975])
+    if min(len(found) for found in by_task.values()) < 2:
+        low = high = math.nan
     wins = np.mean(differences < 0) + np.mean(differences == 0) / 2
     return Comparison(
         len(differences), float(differences.mean()), float(low), float(high), float(wins)

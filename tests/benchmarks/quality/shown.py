@@ -37,7 +37,7 @@ def table(world: World, played: Played) -> str:
             row += ["", ""]
         else:
             found = compare(runs, played[first])
-            row.append(f"{found.difference:+.3f} ({found.low:+.3f} … {found.high:+.3f})")
+            row.append(f"{found.difference:+.3f} ({_signed(found.low)} … {_signed(found.high)})")
             row.append(f"{found.wins:.0%}")
         lines.append(row)
     return f"{heading(world)}\n\n{aligned(lines)}"
@@ -73,6 +73,10 @@ def _mean(value: Mean) -> str:
 
 def _number(value: float, digits: int = 3) -> str:
     return "–" if math.isnan(value) else f"{value:.{digits}f}"
+
+
+def _signed(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:+.3f}"
 
 
 def facts(world: World, played: Played) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from tests.benchmarks.quality.worlds import add_world, whole, worlds
 #: From a task and a seed to what is played.
 Make = Callable[[Task, int], tuple[Method, Sampler]]
 #: Names of the modules here that play a peer, by what they are asked for.
-PEERS = {"optuna": "optuna", "syne-tune": "syne_tune"}
+PEERS = {"optuna": "optuna", "ray-tune": "ray_tune", "syne-tune": "syne_tune"}
 #: Seconds between two lines of progress, at which files are written, too.
 EVERY = 5.0
 
