@@ -395,10 +395,12 @@ def test_what_is_no_table_at_all_is_refused(tmp_path: Path) -> None:
     for name in ("text.npz", "lone.npz", "none.npz"):
         with pytest.raises(TableError, match=name):
             load(tmp_path / name)
-    with pytest.raises(TableError, match="is no folder"):
+    with pytest.raises(TableError, match="is no folder; .* `make bench-table TABLES="):
         load_all(tmp_path / "none")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(TableError, match="holds no `.npz` tables; `python -m .* makes one"):
+    with pytest.raises(
+        TableError, match="holds no `.npz` tables; `make bench-table TABLES=.* makes one"
+    ):
         load_all(tmp_path / "empty")
 
 

@@ -154,11 +154,13 @@ def load(path: Path) -> Task:
 def load_all(folder: Path) -> list[Task]:
     """The tasks of all tables in a folder, by name."""
     if not folder.is_dir():
-        raise TableError(f"{folder}: is no folder; give one that holds `.npz` tables")
+        raise TableError(
+            f"{folder}: is no folder; name one that holds `.npz` tables, "
+            f"or make it by `make bench-table TABLES={folder}`"
+        )
     if not (paths := sorted(folder.glob("*.npz"))):
         raise TableError(
-            f"{folder}: holds no `.npz` tables; "
-            f"`python -m tests.benchmarks.quality.make_table {folder}/digits.npz` makes one"
+            f"{folder}: holds no `.npz` tables; `make bench-table TABLES={folder}` makes one"
         )
     return [load(path) for path in paths]
 
