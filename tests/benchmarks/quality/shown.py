@@ -126,13 +126,14 @@ class Curves:
             mean = np.mean(runs, axis=0)
             spread = 2 * np.std(runs, axis=0) / math.sqrt(len(runs))
             colour = COLOURS[number % len(COLOURS)]
+            dash = "dot" if number >= len(COLOURS) else "solid"
             shared = {"x": times, "mode": "lines", "legendgroup": name, "name": name}
             edge = {**shared, "line": {"width": 0}, "showlegend": False, "hoverinfo": "skip"}
             traces += [
                 {**edge, "y": (mean + spread).tolist()},
                 {**edge, "y": np.maximum(mean - spread, LEAST).tolist(), "fill": "tonexty"}
                 | {"fillcolor": f"{colour}26"},
-                {**shared, "y": mean.tolist(), "line": {"color": colour, "width": 2}},
+                {**shared, "y": mean.tolist(), "line": {"color": colour, "width": 2, "dash": dash}},
             ]
         layout = {
             "title": {"text": f"Regret of the best seen: {heading(self._world)}"},
@@ -143,6 +144,7 @@ class Curves:
             "yaxis": {
                 "title": {"text": "normalised regret, mean ± 2 s.e."},
                 "type": "log",
+                "dtick": "D2",
                 "hoverformat": ".3f",
             },
         }
@@ -154,7 +156,12 @@ def write_page(path: Path, figures: Sequence[dict[str, Any]]) -> None:
     from plotly.io import to_html
 
     parts = [
-        to_html(figure, include_plotlyjs=number == 0, full_html=False)
+        to_html(
+            figure,
+            config={"displayModeBar": False},
+            include_plotlyjs=number == 0,
+            full_html=False,
+        )
         for number, figure in enumerate(figures)
     ]
     head = '<!doctype html><meta charset="utf-8"><title>asha_queue: benchmark</title>'
