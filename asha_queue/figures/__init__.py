@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asha_queue.errors import AshaQueueError
-from asha_queue.figures.colours import NEUTRAL, STOPS, rung_colour
+from asha_queue.figures.colours import NEUTRAL, rung_colour
 from asha_queue.figures.influence import columns_of, importance, most_results
 from asha_queue.figures.layout import Figure
 from asha_queue.figures.learning import curves
@@ -27,11 +27,7 @@ __all__ = [
     "FIGURES",
     "NEUTRAL",
     "SCRIPT",
-    "STOPS",
     "Figure",
-    "Kind",
-    "Live",
-    "Subject",
     "columns_of",
     "draw",
     "importance",

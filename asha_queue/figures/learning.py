@@ -93,9 +93,8 @@ def curves(subject: Subject, live: Live | None = None, budget: int = POINTS) -> 
     reached = np.array([t.results[-1].rung if t.results else -1 for t in subject.trials])
     there = np.unique(points.trial)
     chosen = _chosen(there, reached, [*(live or {}), *([] if best is None else [best])])
-    some = np.isin(points.trial, chosen)
     results = results[np.isin(results // _SPAN, chosen)]
-    shown = points.only(some)
+    shown = points.only(np.isin(points.trial, chosen))
     shown = shown.only(thinned(shown, results, budget))
     pen = _Pen(subject, len(shown) == len(points), len(chosen))
     rung_of = reached[shown.trial]

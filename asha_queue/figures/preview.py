@@ -25,9 +25,14 @@ class _Axis:
         least, most = axis.get("range") or (min(places), max(places))
         if axis.get("rangemode") == "tozero":
             least = min(least, 0.0)
-        room = 0.0 if "range" in axis else 0.05 * (most - least) or 0.5
+        room = 0.0 if "range" in axis else 0.05 * ((most - least) or abs(most)) or 0.5
         self.least, self.most = least - room, most + room
         self._low, self._high = low, high
+
+    @property
+    def drawable(self) -> bool:
+        """Whether floats can tell its places apart."""
+        return 0 < self.most - self.least < math.inf
 
     def place(self, value: float) -> float | None:
         """Where a value is; None where it is outside of the picture."""
@@ -55,7 +60,7 @@ class _Axis:
 
 
 def preview(figure: Figure) -> str:
-    """The traces of a figure as SVG; empty if it has no points."""
+    """The traces of a figure as SVG; empty if it has no points, or values that no axis can hold."""
     traces = [[*_points(trace)] for trace in figure["data"]]
     points = [point for trace in traces for point in trace]
     if not points:
@@ -63,6 +68,8 @@ def preview(figure: Figure) -> str:
     layout = figure["layout"]
     x = _Axis(layout["xaxis"], [x for x, _ in points], LEFT, WIDTH - RIGHT)
     y = _Axis(layout["yaxis"], [y for _, y in points], HEIGHT - BOTTOM, TOP)
+    if not (x.drawable and y.drawable):
+        return ""
     drawn = [
         _trace(trace, [(x.place(a), y.place(b)) for a, b in of])
         for trace, of in zip(figure["data"], traces, strict=True)

@@ -70,3 +70,17 @@ def test_texts_of_others_do_no_harm() -> None:
     evil = figure(xaxis={"title": {"text": "&lt;b&gt;"}}, meta={"title": '"><script>'})
     assert "<script>" not in preview(evil)
     assert ElementTree.fromstring(preview(evil)).attrib["aria-label"] == '"><script>'
+
+
+@pytest.mark.parametrize("values", [[1e17], [1e308], [0.0], [5e-324, 0.0], [1.0, 1.0 + 2.3e-16]])
+def test_values_of_any_size_are_seen(values: list[float]) -> None:
+    one = figure()
+    one["data"] = [{**one["data"][0], "x": [0.0] * len(values), "y": values}]
+    assert len(dots(paths(preview(one))[0])) == len(values)
+
+
+@pytest.mark.parametrize("values", [[-1e308, 1e308], [1.79e308, 0.0]])
+def test_values_that_no_axis_can_hold_break_no_page(values: list[float]) -> None:
+    one = figure()
+    one["data"] = [{**one["data"][0], "x": [0.0] * len(values), "y": values}]
+    assert preview(one) == ""

@@ -5,7 +5,8 @@
 // * Figures are fetched while they can be seen, and drawn again when they have changed; the more
 //   seldom the longer that takes, so that the page never stutters.
 // * Links and forms of a data-follow section change what is shown without leaving the page.
-// * Without this script the pages say the same, as of when they were loaded, without figures.
+// * Without this script the pages say the same, as of when they were loaded, and of the figures show
+//   one.
 (function () {
   "use strict";
 
