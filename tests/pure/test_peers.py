@@ -1,6 +1,7 @@
 """How peers are played, with schedulers that are simple: the peers themselves are not installed."""
 
 import json
+import logging
 import math
 import sys
 from pathlib import Path
@@ -119,3 +120,5 @@ def test_a_peer_that_is_not_installed_is_named(
     given = ["syne-tune", "--tables", str(tmp_path), "--into", str(tmp_path)]
     assert main(given) == 2
     assert capsys.readouterr().err.startswith("syne-tune: cannot be imported here (")
+    # who imports a peer goes on to log
+    assert logging.getLogger("coordinator").isEnabledFor(logging.WARNING)

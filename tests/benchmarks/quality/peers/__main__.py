@@ -5,6 +5,7 @@ Started by `make bench-peers`; what it plays is shown by `python -m tests.benchm
 """
 
 import argparse
+import logging
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -81,4 +82,5 @@ def _played(
 
 
 if __name__ == "__main__":
+    logging.disable(logging.WARNING)  # of parts of peers that are not installed, and need not be
     sys.exit(main())

@@ -1,23 +1,20 @@
 """Syne Tune: its asynchronous halving, promotion, stopping and PASHA, as it was until 0.13."""
 
-import logging
 import math
 from collections.abc import Callable
 from datetime import datetime
 from importlib.metadata import version
 from typing import Any
 
-logging.disable(logging.WARNING)  # of optional parts that are not installed
+from syne_tune.backend.trial_status import Trial
+from syne_tune.config_space import uniform
+from syne_tune.optimizer.scheduler import SchedulerDecision
+from syne_tune.optimizer.schedulers.hyperband import HyperbandScheduler
 
-from syne_tune.backend.trial_status import Trial  # noqa: E402
-from syne_tune.config_space import uniform  # noqa: E402
-from syne_tune.optimizer.scheduler import SchedulerDecision  # noqa: E402
-from syne_tune.optimizer.schedulers.hyperband import HyperbandScheduler  # noqa: E402
-
-from tests.benchmarks.quality.peers.stepwise import Stepwise  # noqa: E402
-from tests.benchmarks.quality.play import Method, Sampler  # noqa: E402
-from tests.benchmarks.quality.samplers import Shuffled  # noqa: E402
-from tests.benchmarks.quality.tables import Task  # noqa: E402
+from tests.benchmarks.quality.peers.stepwise import Stepwise
+from tests.benchmarks.quality.play import Method, Sampler
+from tests.benchmarks.quality.samplers import Shuffled
+from tests.benchmarks.quality.tables import Task
 
 VERSION = version("syne-tune")
 FACTOR = 4
