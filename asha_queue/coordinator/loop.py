@@ -121,17 +121,16 @@ class Coordinator:
         decisions = search.decide(max(0, allowed - search.outstanding))
         if not decisions:
             return False
+        new = sum(decision.rung == 0 for decision in decisions)
+        configs = iter(self.fold.suggestions.suggest(search.started, new))
         segments = [
             ScheduledSegment(
                 trial=decision.trial,
                 bracket=decision.bracket,
                 rung=decision.rung,
                 target=decision.target,
-                config=(
-                    specification.parameters.draw(specification.drawn_seed, decision.trial)
-                    if decision.rung == 0
-                    else {}  # it keeps the one that it began with
-                ),
+                # One that is promoted keeps the configuration that it began with.
+                config=next(configs) if decision.rung == 0 else {},
             )
             for decision in decisions
         ]
