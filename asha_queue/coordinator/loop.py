@@ -15,6 +15,7 @@ Rules
 import time
 import uuid
 
+from asha_queue import samplers
 from asha_queue.coordinator.fold import Fold
 from asha_queue.coordinator.leadership import Leadership
 from asha_queue.coordinator.repair import Publisher, ensure_wanted, publish_due
@@ -38,6 +39,7 @@ class Coordinator:
         self._publisher = publisher
         self.uid = uid
         self.fold = Fold(store, uid)
+        samplers.prepare(self.fold.specification)  # while it does not lead yet
         self.leadership = Leadership(store, uid)
         #: Live workers that serve the experiment's queue, those that are set aside too.
         self.workers: list[Worker] = []

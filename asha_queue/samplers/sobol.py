@@ -12,7 +12,8 @@ Rules
 * Points are made in blocks and the last block is kept: in order, each point is made once; any other
   costs what skipping to its block costs, 0.03 s for a million points.
 
-SciPy, which it needs, is imported at the first suggestion: that takes seconds.
+SciPy, which it needs, is imported by `load`, at the latest at the first suggestion: that takes
+seconds.
 """
 
 import importlib.util
@@ -39,6 +40,13 @@ def available() -> bool:
         return importlib.util.find_spec("scipy") is not None
     except (ImportError, ValueError):
         return False
+
+
+def load() -> Any:
+    """SciPy's module of such sequences."""
+    from scipy.stats import qmc
+
+    return qmc
 
 
 class Sobol:
@@ -76,7 +84,5 @@ class Sobol:
     def _begin(self) -> Any:
         if not available():
             raise SpecificationError(MISSING)
-        from scipy.stats import qmc
-
         rng = np.random.default_rng(self._specification.drawn_seed)
-        return qmc.Sobol(self._space.dimensions, scramble=True, seed=rng)
+        return load().Sobol(self._space.dimensions, scramble=True, seed=rng)

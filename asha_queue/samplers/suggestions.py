@@ -36,6 +36,15 @@ def require(specification: Specification) -> None:
         raise SpecificationError(sobol.MISSING)
 
 
+def prepare(specification: Specification) -> None:
+    """Imports what its sampler needs, which takes seconds, before anything waits for a suggestion.
+
+    Nothing happens when that is not installed: then suggesting says so.
+    """
+    if specification.sampler == "sobol" and sobol.available():
+        sobol.load()
+
+
 class Suggestions:
     """Follows an experiment's journal as far as needed, and suggests the next configurations."""
 

@@ -2,6 +2,8 @@ import importlib.util
 import json
 import math
 import statistics
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -238,6 +240,23 @@ def test_without_scipy_there_is_one_message_that_says_what_to_do(
         with pytest.raises(SpecificationError, match=r"pip install 'asha-queue\[sobol\]'") as told:
             call()
         assert str(told.value).startswith("sampler='sobol': needs SciPy")
+
+
+def test_scipy_is_imported_when_a_coordinator_prepares_and_not_by_those_who_only_look() -> None:
+    made = specification(EVERY_DOMAIN, sampler="sobol").to_json()
+    program = f"""
+import sys
+from asha_queue.samplers import Suggestions, prepare
+from asha_queue.specification import Specification
+made = Specification.from_json({made!r})
+random = Specification.from_json(made.to_json() | {{"sampler": "random"}})
+looking = Suggestions(made)
+prepare(random)
+assert "scipy" not in sys.modules
+prepare(made)
+assert "scipy.stats" in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
 
 
 # -- domains at shares of their distribution -----------------------------------------------------
