@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from asha_queue import where
+from asha_queue import samplers, where
 from asha_queue.coordinator.drive import Drive
 from asha_queue.coordinator.exports import JOURNAL_FILE
 from asha_queue.coordinator.loss import remedy, told
@@ -162,8 +162,10 @@ def submit(
     """Puts an experiment into the store, or finds it there.
 
     Returns its uid and a line that says which of both it was. Raises SpecificationError when the
-    name is taken by a different one, or when `folder` holds a run that the store does not know.
+    name is taken by a different one, when `folder` holds a run that the store does not know, or
+    when what its sampler needs is not installed.
     """
+    samplers.require(specification)  # before anything is deleted
     name = specification.name
     if fresh:
         delete(store, name, folder)

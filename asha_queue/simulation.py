@@ -16,6 +16,7 @@ import numpy as np
 
 from asha_queue.errors import SpecificationError
 from asha_queue.result import Result
+from asha_queue.samplers import Suggestions
 from asha_queue.search.asha import Asha
 from asha_queue.search.rung import written
 from asha_queue.settings import FORMAT
@@ -89,14 +90,13 @@ class _Simulation:
         drop: float,
     ) -> None:
         self._specification = specification
-        self._space = specification.parameters
-        self._seed = specification.drawn_seed
+        self._suggestions = Suggestions(specification)
         self._levels = specification.ladder.levels
         self._evaluate = evaluate
         self._seconds = seconds
         self._straggler = straggler
         self._drop = drop
-        self._rng = np.random.default_rng(self._seed)
+        self._rng = np.random.default_rng(specification.drawn_seed)
         self._search = Asha(
             specification.ladder,
             specification.mode,
@@ -128,14 +128,17 @@ class _Simulation:
     def _fill_slots(self) -> None:
         """Starts what the search decides, as far as there are idle workers."""
         trials = self.result.trials
-        for decision in self._search.decide(len(self._idle)):
+        decisions = self._search.decide(len(self._idle))
+        started = sum(decision.rung == 0 for decision in decisions)
+        configs = iter(self._suggestions.suggest(self._search.started, started))
+        for decision in decisions:
             trial, rung = decision.trial, decision.rung
             new = rung == 0
             segment = _Segment(
                 trial=trial,
                 rung=rung,
                 target=decision.target,
-                config=self._space.draw(self._seed, trial) if new else trials[trial].config,
+                config=next(configs) if new else trials[trial].config,
                 start=0 if new else self._levels[rung - 1],
                 worker=self._idle.pop(),
             )
@@ -217,4 +220,5 @@ class _Simulation:
         }
         self.journal.append(entry)
         self._search.apply(entry)
+        self._suggestions.apply(entry)
         self.result.apply(entry)

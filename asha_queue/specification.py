@@ -8,7 +8,7 @@ import secrets
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from pydantic import (
     BaseModel,
@@ -16,6 +16,7 @@ from pydantic import (
     Field,
     PrivateAttr,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -69,6 +70,14 @@ class Specification(BaseModel):
     )
     seed: int | None = Field(
         default=None, ge=0, description="a whole number of at least 0, or None for any"
+    )
+    sampler: Literal["random", "sobol"] = Field(
+        default="random",
+        description="'random', or 'sobol' for points that fill the space evenly",
+    )
+    initial_configs: list[dict[str, Any]] = Field(
+        default=[],
+        description="a list of configurations, or parts of them, that are tried first",
     )
     retries: int = Field(
         default=1, ge=0, description="a whole number of at least 0: failures that are tried again"
@@ -133,6 +142,28 @@ class Specification(BaseModel):
     def _write_domains(cls, space: Any) -> Any:
         try:
             return Space(space).to_json()
+        except SpecificationError as error:
+            raise ValueError(str(error)) from None
+
+    @field_validator("initial_configs", mode="before")
+    @classmethod
+    def _fit(cls, configs: Any, info: ValidationInfo) -> Any:
+        if not isinstance(configs, list) or "space" not in info.data:
+            return configs  # one of both is wrong, and has a line of its own
+        space = Space(info.data["space"])
+        if configs and space.grid_size > 1:
+            raise ValueError(
+                "initial_configs: cannot go with a grid, whose points are tried in turn; use "
+                "choice in the place of grid_search, or leave out initial_configs"
+            )
+        num_samples = info.data.get("num_samples", len(configs))
+        if len(configs) > num_samples:
+            raise ValueError(
+                f"initial_configs: {len(configs)} configurations are more than num_samples allows, "
+                f"which counts them and is {num_samples}"
+            )
+        try:
+            return [space.accepted(c, f"initial_configs[{i}]") for i, c in enumerate(configs)]
         except SpecificationError as error:
             raise ValueError(str(error)) from None
 
@@ -268,4 +299,9 @@ def _line(model: type[Specification], given: Mapping[str, Any], detail: ErrorDet
     allowed = model.model_fields[field].description
     if detail["type"] == "missing":
         return f"{field}: is missing; it must be {allowed}"
-    return f"{field}={given[field]!r}: must be {allowed}"
+    choices = [
+        one for one in get_args(model.model_fields[field].annotation) if isinstance(one, str)
+    ]
+    close = difflib.get_close_matches(str(given[field]), choices, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    return f"{field}={given[field]!r}: must be {allowed}{hint}"

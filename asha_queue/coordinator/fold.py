@@ -12,6 +12,7 @@ from typing import Any
 
 from asha_queue.errors import StoreError
 from asha_queue.result import Result
+from asha_queue.samplers import Suggestions
 from asha_queue.search.asha import Asha
 from asha_queue.specification import Specification
 from asha_queue.store.contract import Snapshot, Store
@@ -24,7 +25,8 @@ SNAPSHOT_GROWTH = 0.1
 
 
 class Fold:
-    """Follows one experiment's journal, from its snapshot on; `search` decides from it."""
+    """Follows one experiment's journal, from its snapshot on; `search` decides from it, and
+    `suggestions` has the configurations of new trials."""
 
     def __init__(self, store: Store, uid: str) -> None:
         self._store = store
@@ -43,6 +45,7 @@ class Fold:
             specification.num_trials,
             specification.parameters.grid_size,
         )
+        self.suggestions = Suggestions(specification)
         self.seen = "0-0"
         #: Id of the last entry that a decision depends on; `schedule` is refused without it.
         self.last = ""
@@ -51,7 +54,7 @@ class Fold:
     def _resume(self) -> None:
         """Begins with the snapshot that a coordinator has kept, if there is one."""
         snapshot = self._store.snapshot(self.uid)
-        if snapshot is None:
+        if snapshot is None or not self.suggestions.restore(snapshot.state.get("sampler", {})):
             return
         specification = self.specification
         self.search = Asha.restore(
@@ -84,7 +87,7 @@ class Fold:
     def keep(self) -> None:
         """Leaves a snapshot in the store, if much was folded since the last one."""
         if self._since >= SNAPSHOT_AFTER + SNAPSHOT_GROWTH * self.search.started:
-            state = self.search.snapshot()
+            state = self.search.snapshot() | {"sampler": self.suggestions.snapshot()}
             self._store.keep_snapshot(self.uid, Snapshot(self.seen, self.last, state))
             self._since = 0
 
@@ -96,6 +99,7 @@ class Fold:
                 f"Restore it from journal.jsonl, or start anew with --fresh."
             )
         self.search.apply(entry)
+        self.suggestions.apply(entry)
         self.seen = entry["id"]
         if decides(entry):
             self.last = entry["id"]

@@ -15,6 +15,7 @@ Rules
 import time
 import uuid
 
+from asha_queue import samplers
 from asha_queue.coordinator.fold import Fold
 from asha_queue.coordinator.leadership import Leadership
 from asha_queue.coordinator.repair import Publisher, ensure_wanted, publish_due
@@ -38,6 +39,7 @@ class Coordinator:
         self._publisher = publisher
         self.uid = uid
         self.fold = Fold(store, uid)
+        samplers.prepare(self.fold.specification)  # while it does not lead yet
         self.leadership = Leadership(store, uid)
         #: Live workers that serve the experiment's queue, those that are set aside too.
         self.workers: list[Worker] = []
@@ -121,17 +123,16 @@ class Coordinator:
         decisions = search.decide(max(0, allowed - search.outstanding))
         if not decisions:
             return False
+        new = sum(decision.rung == 0 for decision in decisions)
+        configs = iter(self.fold.suggestions.suggest(search.started, new))
         segments = [
             ScheduledSegment(
                 trial=decision.trial,
                 bracket=decision.bracket,
                 rung=decision.rung,
                 target=decision.target,
-                config=(
-                    specification.parameters.draw(specification.drawn_seed, decision.trial)
-                    if decision.rung == 0
-                    else {}  # it keeps the one that it began with
-                ),
+                # One that is promoted keeps the configuration that it began with.
+                config=next(configs) if decision.rung == 0 else {},
             )
             for decision in decisions
         ]

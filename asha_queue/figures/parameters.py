@@ -23,7 +23,7 @@ from asha_queue.figures.layout import (
 )
 from asha_queue.figures.results import Results, dots, drawn, last_results
 from asha_queue.figures.subject import Subject
-from asha_queue.search.space import Choice, Domain, LogRandInt, LogUniform, QLogUniform, RandInt
+from asha_queue.search.domains import Choice, Domain, LogRandInt, LogUniform, QLogUniform, RandInt
 
 #: Lines of the parallel coordinates, about.
 LINES = 2000

@@ -1,11 +1,20 @@
 import functools
+import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from asha_queue.errors import SpecificationError
-from asha_queue.search.space import choice, grid_search, loguniform
+from asha_queue.search.space import (
+    choice,
+    grid_search,
+    loguniform,
+    normal,
+    quniform,
+    randint,
+)
 from asha_queue.specification import Specification, reference
 
 
@@ -56,6 +65,8 @@ def test_fields_that_are_not_given_have_their_defaults() -> None:
         "reduction_factor": 4,
         "num_samples": 64,
         "seed": None,
+        "sampler": "random",
+        "initial_configs": [],
         "retries": 1,
         "segment_timeout": None,
         "report_timeout": None,
@@ -110,6 +121,36 @@ def test_a_specification_knows_its_ladder_its_space_and_its_number_of_trials() -
         ({"num_samples": -1}, "num_samples=-1: must be a whole number of at least 1"),
         ({"metric": ""}, "metric='': must be the name of the reported number"),
         ({"seed": -1}, "seed=-1: must be a whole number of at least 0, or None for any"),
+        ({"sampler": "sobel"}, "sampler='sobel': must be 'random', or 'sobol' for points that"),
+        ({"sampler": None}, "sampler=None: must be 'random', or 'sobol'"),
+        ({"initial_configs": {"lr": 1}}, "initial_configs={'lr': 1}: must be a list of"),
+        ({"initial_configs": [3]}, "initial_configs[0]=3: must be a dict of hyperparameters"),
+        (
+            {"initial_configs": [{}, {"lr": 2.0}]},
+            "initial_configs[1].lr=2.0: must be a number from 0.0001 to 1.0",
+        ),
+        ({"initial_configs": [{"lr": "a"}]}, "initial_configs[0].lr='a': must be a number from"),
+        (
+            {"initial_configs": [{"hidden": 64}]},
+            "initial_configs[0].hidden=64: must be one of 16, 32",
+        ),
+        (
+            {"initial_configs": [{"hiden": 16}]},
+            "initial_configs[0].hiden=16: the space has no such key; did you mean hidden?",
+        ),
+        (
+            {"initial_configs": [{"x": 16}]},
+            "initial_configs[0].x=16: the space has no such key; there are lr, hidden",
+        ),
+        (
+            {"initial_configs": [{}, {}, {}], "num_samples": 2},
+            "initial_configs: 3 configurations are more than num_samples allows, which counts them "
+            "and is 2",
+        ),
+        (
+            {"initial_configs": [{"a": 1}], "space": {"a": grid_search([1, 2])}},
+            "initial_configs: cannot go with a grid, whose points are tried in turn; use choice",
+        ),
         ({"retries": -1}, "retries=-1: must be a whole number of at least 0"),
         ({"segment_timeout": 0}, "segment_timeout=0: must be a number of seconds above 0, or None"),
         ({"segment_timeout": "1h"}, "segment_timeout='1h': must be a number of seconds above 0"),
@@ -135,6 +176,88 @@ def test_a_bad_field_is_named_in_one_line_with_its_value_and_what_is_allowed(
         specification(**changes)
     assert str(caught.value).startswith(message)
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_near_miss_of_a_choice_is_guessed_at() -> None:
+    with pytest.raises(SpecificationError, match=r"did you mean 'sobol'\?$"):
+        specification(sampler="sobel")
+    with pytest.raises(SpecificationError, match="if a larger one is$"):
+        specification(mode="up")
+
+
+def test_a_bad_space_is_the_only_thing_said_beside_configurations_that_it_should_hold() -> None:
+    with pytest.raises(SpecificationError) as caught:
+        specification(space={}, initial_configs=[{"lr": 0.1}])
+    assert str(caught.value).startswith("space={}: must be")
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_initial_configurations_are_kept_as_they_would_be_drawn() -> None:
+    space = {
+        "lr": loguniform(1e-4, 1.0),
+        "q": quniform(0, 0.5, 0.1),
+        "net": {"layers": randint(1, 4), "norm": normal(0, 1), "bias": True},
+        "act": choice(["relu", None, [1, 2]]),
+    }
+    given = [{"lr": 1, "net": {"layers": np.int64(3), "bias": True}}, {"act": (1, 2), "q": 3 * 0.1}]
+    made = specification(space=space, initial_configs=given)
+    assert made.initial_configs == [
+        {"lr": 1.0, "net": {"layers": 3, "bias": True}},
+        {"act": [1, 2], "q": 0.3},
+    ]
+    assert Specification.from_json(json.loads(json.dumps(made.to_json()))) == made
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ({"q": 0.25}, "initial_configs[0].q=0.25: must be a multiple of 0.1 from 0 to 0.5"),
+        ({"net": {"layers": 4}}, "initial_configs[0].net.layers=4: must be a whole number from 1"),
+        ({"net": {"layers": 2.0}}, "initial_configs[0].net.layers=2.0: must be a whole number"),
+        ({"net": {"layers": True}}, "initial_configs[0].net.layers=True: must be a whole number"),
+        ({"net": 4}, "initial_configs[0].net=4: must be a dict of hyperparameters"),
+        ({"net": {"bias": 1}}, "initial_configs[0].net.bias=1: must be True, a constant of the"),
+        ({"sd": None}, "initial_configs[0].sd=None: must be a finite number"),
+        ({"sd": 10**400}, "initial_configs[0].sd=1000"),
+        ({"sd": float("nan")}, "initial_configs[0].sd=nan: must be a"),
+    ],
+)
+def test_a_value_that_the_space_does_not_have_is_named_by_its_path(
+    part: dict[str, Any], message: str
+) -> None:
+    space = {
+        "q": quniform(0, 0.5, 0.1),
+        "sd": normal(0, 1),
+        "net": {"layers": randint(1, 4), "bias": True},
+    }
+    with pytest.raises(SpecificationError) as caught:
+        specification(space=space, initial_configs=[part])
+    assert str(caught.value).startswith(message)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_sampler_and_initial_configurations_stand_in_toml_too(tmp_path: Path) -> None:
+    file = tmp_path / "digits.toml"
+    file.write_text(
+        'sampler = "sobol"\ninitial_configs = [{lr = 0.1, hidden = 16}, {hidden = 32}]' + TOML
+    )
+    made = Specification.from_toml(file)
+    assert made.sampler == "sobol"
+    assert made.initial_configs == [{"lr": 0.1, "hidden": 16}, {"hidden": 32}]
+
+
+def test_an_experiment_submitted_before_there_were_samplers_goes_on() -> None:
+    stored = specification(seed=1).to_json()
+    del stored["sampler"], stored["initial_configs"]
+    assert Specification.from_json(stored).differences(specification()) == []
+
+
+def test_another_sampler_or_other_initial_configurations_are_a_difference() -> None:
+    changed = specification(sampler="sobol", initial_configs=[{"lr": 0.1}])
+    assert specification().differences(changed) == [
+        "sampler: random -> sobol",
+        "initial_configs: [] -> [{'lr': 0.1}]",
+    ]
 
 
 def test_a_missing_field_is_named() -> None:

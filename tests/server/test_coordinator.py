@@ -1,9 +1,11 @@
 """The coordinator's loop against the stores, with a worker that is a function in the test."""
 
+import importlib.util
 import random
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,9 +14,11 @@ from hypothesis import strategies as st
 from asha_queue.coordinator import fold
 from asha_queue.coordinator.loop import Coordinator
 from asha_queue.coordinator.slots import Want, divide, lead
-from asha_queue.errors import ProgramError
+from asha_queue.errors import ProgramError, SpecificationError
+from asha_queue.experiment import submit
+from asha_queue.samplers import Suggestions
 from asha_queue.search.rules import check
-from asha_queue.search.space import uniform
+from asha_queue.search.space import choice, randint, uniform
 from asha_queue.simulation import simulate
 from asha_queue.specification import Specification
 from asha_queue.store import connect
@@ -181,6 +185,76 @@ def test_a_fold_from_a_snapshot_is_the_fold_of_the_whole_journal(store: Store) -
     resumed.catch_up()
     assert resumed.search.snapshot() == whole.search.snapshot()
     assert (resumed.seen, resumed.last) == (whole.seen, whole.last)
+
+
+@pytest.mark.parametrize("snapshots", ["with snapshots", "without"])
+@pytest.mark.parametrize("sampler", ["random", "sobol"])
+@pytest.mark.parametrize(
+    "space",
+    [{"x": uniform(0.0, 1.0), "n": randint(1, 9)}, {"x": choice([0.1, 0.2, 0.3]), "n": 1}],
+    ids=["large", "small"],
+)
+def test_the_sampler_s_configurations_are_scheduled_also_by_coordinators_that_take_over(
+    store: Store,
+    space: dict,
+    sampler: str,
+    snapshots: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if snapshots == "with snapshots":
+        monkeypatch.setattr(fold, "SNAPSHOT_AFTER", 1)
+        monkeypatch.setattr(fold, "SNAPSHOT_GROWTH", 0)
+    fields = {"space": space, "sampler": sampler, "initial_configs": [{"x": 0.3}], "num_samples": 8}
+    made = Specification.from_json(SPECIFICATION.to_json() | fields)
+    uid = store.submit(uuid.uuid4().hex, made.name, made.to_json())
+    queue = Queue()
+    store.beat("cpu0@test", INFO)
+    coordinator = Coordinator(store, queue, uid)
+    for _ in range(500):
+        coordinator.step()
+        if coordinator.ended:
+            break
+        if segment := queue.pop():
+            train(store, uid, segment, "cpu0@test")
+        else:
+            coordinator.leadership.resign()
+            coordinator = Coordinator(store, queue, uid)
+    journal = store.read(uid, "0-0", 10_000).entries
+    configs = [e["config"] for e in journal if e["type"] == "scheduled" and e["rung"] == 0]
+    assert configs == Suggestions(made).suggest(0, 8)
+    assert configs[0]["x"] == 0.3
+    assert check(journal) == []
+    assert (store.snapshot(uid) is not None) == (snapshots == "with snapshots")
+
+
+def test_a_snapshot_of_a_version_without_samplers_is_passed_over_where_one_needs_its_part(
+    store: Store,
+) -> None:
+    for space, needed in (({"x": choice([0.1, 0.2])}, True), ({"x": uniform(0, 1)}, False)):
+        made = Specification.from_json(
+            SPECIFICATION.to_json() | {"name": f"sums-{needed}", "space": space}
+        )
+        uid = store.submit(uuid.uuid4().hex, made.name, made.to_json())
+        first = fold.Fold(store, uid)
+        first.catch_up()
+        store.keep_snapshot(uid, Snapshot(first.seen, first.last, first.search.snapshot()))
+        assert (fold.Fold(store, uid).seen == "0-0") == needed
+
+
+def test_a_sampler_that_is_not_installed_is_refused_before_anything_is_deleted_or_written(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SciPy is hidden: both with and without it cannot be installed at once."""
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "scipy" else find(name)
+    )
+    uid = submitted(store)
+    made = Specification.from_json(SPECIFICATION.to_json() | {"sampler": "sobol"})
+    for fresh in (False, True):
+        with pytest.raises(SpecificationError, match=r"SciPy.*pip install 'asha-queue\[sobol\]'"):
+            submit(store, made, tmp_path / "sums", fresh)
+    assert store.names() == {"sums": uid}
 
 
 def test_several_workers_end_the_search_with_every_rule_kept(store: Store) -> None:

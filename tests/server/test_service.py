@@ -1,5 +1,6 @@
 """The coordinator service, with a real store."""
 
+import importlib.util
 import json
 import time
 import uuid
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from asha_queue.coordinator import service
 from asha_queue.coordinator.drive import Drive
 from asha_queue.coordinator.service import Service
 from asha_queue.search.space import uniform
@@ -64,21 +66,53 @@ def test_files_that_lack_their_end_are_completed_by_the_next_coordinator(
     exported = tmp_path / "sums" / "journal.jsonl"
     assert len(exported.read_text().splitlines()) == 1
 
-    service = Service(store, NoQueue(), lambda description: tmp_path / description.name)
+    running = Service(store, NoQueue(), lambda description: tmp_path / description.name)
     deadline = time.monotonic() + 20
     while len(exported.read_text().splitlines()) == 1 and time.monotonic() < deadline:
-        service.step()
+        running.step()
     assert [load(line) for line in exported.read_text().splitlines()] == [*journal(store, uid)]
     assert json.loads((tmp_path / "sums" / "best.json").read_text()) is None
-    service.close()
+    running.close()
 
 
 def test_files_that_were_removed_are_not_written_again(store: Store, tmp_path: Path) -> None:
     cancelled_behind_its_leader(store, tmp_path / "sums")
     (tmp_path / "sums" / "journal.jsonl").unlink()
-    service = Service(store, NoQueue(), lambda description: tmp_path / description.name)
+    running = Service(store, NoQueue(), lambda description: tmp_path / description.name)
     for _ in range(3):
-        service.step()
+        running.step()
     assert not (tmp_path / "sums" / "journal.jsonl").exists()
     wait_until(lambda: store.attendants(), "the coordinator was there")
-    service.close()
+    running.close()
+
+
+def test_a_coordinator_without_what_a_sampler_needs_says_so_once_and_schedules_nothing(
+    store: Store,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """SciPy is hidden: both with and without it cannot be installed at once."""
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "scipy" else find(name)
+    )
+    monkeypatch.setattr(service, "SET_ASIDE", 0.0)
+    fields = {"space": {"x": uniform(0.0, 1.0)}, "metric": "loss", "mode": "min", "max_t": 9}
+    specification = Specification(
+        name="sums", train="sums.py:train", sampler="sobol", seed=1, **fields
+    )
+    uid = store.submit(uuid.uuid4().hex, "sums", specification.to_json())
+    store.beat("cpu0@test", {"queues": ["asha"]})
+    running = Service(store, NoQueue(), lambda description: tmp_path / description.name)
+    said = "sums: sampler='sobol': needs SciPy"
+
+    def taken_up_again() -> bool:
+        running.step()
+        return caplog.text.count("sums: taken up") > 2
+
+    with caplog.at_level("INFO"):
+        wait_until(taken_up_again, "the experiment is tried for the third time")
+        assert caplog.text.count(said) == 1
+    assert [entry["type"] for entry in journal(store, uid)] == ["submitted"]
+    running.close()

@@ -1,0 +1,82 @@
+"""What a sampler may learn from: every result of every rung, and what is in training.
+
+A fold of the journal: it depends on the entries applied, in their order, and on nothing else. The
+entries are those that the search has accepted.
+"""
+
+from collections.abc import Mapping
+from dataclasses import astuple, dataclass
+from typing import Any
+
+from asha_queue.search.rung import number, written
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """A trial's result in a rung: the value of the metric at a resource, NaN if there is none."""
+
+    trial: int
+    rung: int
+    resource: int
+    value: float
+
+
+class History:
+    """The results and the open segments of an experiment.
+
+    Args:
+        metric: name of the value in an entry's `metrics` that is learnt from.
+    """
+
+    def __init__(self, metric: str) -> None:
+        self._metric = metric
+        #: The configuration of each trial, by its number.
+        self.configs: list[dict[str, Any]] = []
+        #: In the order in which they came, failures included.
+        self.results: list[Observation] = []
+        #: Trials with an open segment, and the resource it trains to.
+        self.running: dict[int, int] = {}
+
+    def apply(self, entry: Mapping[str, Any]) -> None:
+        """Folds the next entry of the journal."""
+        kind = entry["type"]
+        if kind == "scheduled":
+            if entry["rung"] == 0 and entry["attempt"] == 1:
+                self.configs.append(entry["config"])
+            self.running[entry["trial"]] = entry["target"]
+        elif kind == "completed":
+            self._observe(entry, number(entry["metrics"].get(self._metric)))
+        elif kind == "failed" and entry["final"]:
+            self._observe(entry, float("nan"))
+        elif kind == "retried":
+            self._withdraw(entry["trial"], entry["rung"])
+        elif kind == "cancelled":
+            self.running.clear()
+
+    def snapshot(self) -> dict[str, Any]:
+        """The state as JSON."""
+        results = [[*astuple(result)[:-1], written(result.value)] for result in self.results]
+        running = [[trial, target] for trial, target in sorted(self.running.items())]
+        return {"configs": self.configs, "results": results, "running": running}
+
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        self.configs = list(snapshot["configs"])
+        self.results = [
+            Observation(trial, rung, resource, number(value))
+            for trial, rung, resource, value in snapshot["results"]
+        ]
+        self.running = dict(snapshot["running"])
+
+    def _observe(self, entry: Mapping[str, Any], value: float) -> None:
+        trial = entry["trial"]
+        resource = self.running.pop(trial)
+        self.results.append(Observation(trial, entry["rung"], resource, value))
+
+    def _withdraw(self, trial: int, rung: int) -> None:
+        """Takes back a failure, which is tried again: its segment is open."""
+        for index in range(len(self.results) - 1, -1, -1):
+            result = self.results[index]
+            if (result.trial, result.rung) == (trial, rung):
+                del self.results[index]
+                self.running[trial] = result.resource
+                return

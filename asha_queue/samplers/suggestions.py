@@ -1,0 +1,124 @@
+"""The configurations of new trials: what the user wants first, then what the sampler suggests.
+
+Rules
+
+* Trial i gets `initial_configs[i]` if there is one; what that leaves open is the sampler's.
+* In a small discrete space (`started.py`) a suggestion that was started before is drawn again at
+  random, at most REDRAWS times; then the next new configuration is taken. What the user wants is
+  never exchanged.
+* Everything is a function of the specification and the entries folded: the same suggestions one by
+  one, in blocks and after a restart. Only what is needed is folded: nothing for most.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from asha_queue.errors import SpecificationError
+from asha_queue.samplers import sobol
+from asha_queue.samplers.history import History
+from asha_queue.samplers.sampler import Random, Sampler
+from asha_queue.samplers.started import Ahead, Points, Started
+from asha_queue.specification import Specification
+
+#: Random draws in search of a new configuration, before the next one is taken instead.
+REDRAWS = 10
+#: Tells the random numbers of a trial's redraws from those of its first draw.
+AGAIN = 1
+
+SAMPLERS: dict[str, Callable[[Specification], Sampler]] = {"random": Random, "sobol": sobol.Sobol}
+
+
+def require(specification: Specification) -> None:
+    """Raises SpecificationError when what its sampler needs is not installed here."""
+    if specification.sampler == "sobol" and not sobol.available():
+        raise SpecificationError(sobol.MISSING)
+
+
+def prepare(specification: Specification) -> None:
+    """Imports what its sampler needs, which takes seconds, before anything waits for a suggestion.
+
+    Nothing happens when that is not installed: then suggesting says so.
+    """
+    if specification.sampler == "sobol" and sobol.available():
+        sobol.load()
+
+
+class Suggestions:
+    """Follows an experiment's journal as far as needed, and suggests the next configurations."""
+
+    def __init__(self, specification: Specification) -> None:
+        self._specification = specification
+        self._space = specification.parameters
+        self._sampler = SAMPLERS[specification.sampler](specification)
+        self._history = History(specification.metric)
+        self._points = Points.of(self._space)
+        self._started = Started(self._points.size) if self._points else None
+
+    def apply(self, entry: Mapping[str, Any]) -> None:
+        """Folds the next entry of the journal, which the search has accepted."""
+        if self._sampler.learns:
+            self._history.apply(entry)
+        if self._points is None or self._started is None or entry["type"] != "scheduled":
+            return
+        if entry["rung"] == 0 and entry["attempt"] == 1:
+            number = self._points.number(entry["config"])
+            if number is not None:
+                self._started.add(number)
+
+    def suggest(self, first: int, n: int) -> list[dict[str, Any]]:
+        """The configurations of the next `n` trials, of which the first has number `first`.
+
+        Raises SpecificationError when what the sampler needs is not installed here.
+        """
+        configs = self._sampler.suggest(self._history, first, n)
+        for trial, part in enumerate(self._specification.initial_configs[first : first + n], first):
+            configs[trial - first] = self._space.overlaid(configs[trial - first], part)
+        if self._points is None or self._started is None:
+            return configs
+        ahead = Ahead(self._started)
+        return [
+            self._new(self._points, ahead, trial, config)
+            for trial, config in enumerate(configs, first)
+        ]
+
+    def snapshot(self) -> dict[str, Any]:
+        """What was folded, as JSON; empty when nothing is."""
+        state: dict[str, Any] = {}
+        if self._sampler.learns:
+            state["history"] = self._history.snapshot()
+        if self._started is not None:
+            state["started"] = list(self._started)
+        return state
+
+    def restore(self, snapshot: Mapping[str, Any]) -> bool:
+        """Goes on from a snapshot; False, and nothing changed, if it lacks what is needed."""
+        if not self.snapshot().keys() <= snapshot.keys():
+            return False
+        if self._sampler.learns:
+            self._history.restore(snapshot["history"])
+        if self._started is not None:
+            self._started = Started(self._started.size, snapshot["started"])
+        return True
+
+    def _new(
+        self, points: Points, ahead: Ahead, trial: int, config: dict[str, Any]
+    ) -> dict[str, Any]:
+        """The configuration, or another one if it was started before."""
+        number = points.number(config)
+        if number is None:
+            return config
+        if trial >= len(self._specification.initial_configs) and number in ahead:
+            rng = np.random.default_rng([self._specification.drawn_seed, trial, AGAIN])
+            for _ in range(REDRAWS):
+                config = self._space.sample(rng, trial)
+                drawn = points.number(config)
+                assert drawn is not None, "the space holds what is drawn from it"
+                if (number := drawn) not in ahead:
+                    break
+            else:
+                number = ahead.outside(number)
+                config = points.config(number)
+        ahead.add(number)
+        return config
