@@ -97,12 +97,7 @@ class _Simulation:
         self._straggler = straggler
         self._drop = drop
         self._rng = np.random.default_rng(specification.drawn_seed)
-        self._search = Asha(
-            specification.ladder,
-            specification.mode,
-            specification.metric,
-            specification.num_trials,
-        )
+        self._search = Asha(specification.plan)
         self.result = Result(specification)
         self.journal: list[dict[str, Any]] = []
         self._now = 0.0

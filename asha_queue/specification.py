@@ -24,6 +24,7 @@ from pydantic_core import ErrorDetails
 
 from asha_queue.errors import SpecificationError
 from asha_queue.search.ladder import Ladder
+from asha_queue.search.plan import Plan
 from asha_queue.search.space import Space
 from asha_queue.settings import NAME
 
@@ -186,6 +187,11 @@ class Specification(BaseModel):
     @property
     def ladder(self) -> Ladder:
         return Ladder(self.grace_period, self.max_t, self.reduction_factor)
+
+    @property
+    def plan(self) -> Plan:
+        """What its search is told."""
+        return Plan.of(self.to_json())
 
     @property
     def num_trials(self) -> int:

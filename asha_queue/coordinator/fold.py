@@ -37,15 +37,8 @@ class Fold:
         self._resume()
 
     def _begin(self) -> None:
-        specification = self.specification
-        self.search = Asha(
-            specification.ladder,
-            specification.mode,
-            specification.metric,
-            specification.num_trials,
-            specification.parameters.grid_size,
-        )
-        self.suggestions = Suggestions(specification)
+        self.search = Asha(self.specification.plan)
+        self.suggestions = Suggestions(self.specification)
         self.seen = "0-0"
         #: Id of the last entry that a decision depends on; `schedule` is refused without it.
         self.last = ""
@@ -56,15 +49,7 @@ class Fold:
         snapshot = self._store.snapshot(self.uid)
         if snapshot is None or not self.suggestions.restore(snapshot.state.get("sampler", {})):
             return
-        specification = self.specification
-        self.search = Asha.restore(
-            specification.ladder,
-            specification.mode,
-            specification.metric,
-            specification.num_trials,
-            snapshot.state,
-            specification.parameters.grid_size,
-        )
+        self.search = Asha.restore(self.specification.plan, snapshot.state)
         self.seen, self.last = snapshot.seen, snapshot.last
 
     def catch_up(self) -> bool:

@@ -36,12 +36,12 @@ Algorithm 2.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from asha_queue.errors import JournalError, SpecificationError
-from asha_queue.search.ladder import Ladder
-from asha_queue.search.rung import Explanation, Rung, number
+from asha_queue.search.plan import Plan
+from asha_queue.search.rung import Explanation
 
 #: Entries that decide nothing. Those of later versions are refused instead.
 _NEUTRAL = frozenset({"submitted", "started", "suspended", "lost", "warning"})
@@ -59,25 +59,14 @@ class Decision:
 
 
 class Asha:
-    """The state of one search.
+    """The state of one search."""
 
-    Args:
-        ladder: the levels and the reduction factor.
-        mode: "min" if a smaller metric is better, "max" if a larger one is.
-        metric: name of the value in an entry's `metrics` by which trials are ranked.
-        num_trials: new trials in all.
-        grid_size: trials for each one of `num_samples`, as `extended` counts them.
-    """
-
-    def __init__(
-        self, ladder: Ladder, mode: str, metric: str, num_trials: int, grid_size: int = 1
-    ) -> None:
-        self._ladder = ladder
-        self._mode = mode
-        self._metric = metric
-        self._num_trials = num_trials
-        self._grid_size = grid_size
-        self._rungs = [Rung(ladder.reduction_factor, mode) for _ in ladder.levels]
+    def __init__(self, plan: Plan) -> None:
+        self._ladder = plan.ladder
+        self._goal = plan.goal
+        self._num_trials = plan.num_trials
+        self._grid_size = plan.grid_size
+        self._rungs = [plan.goal.rung(plan.ladder.reduction_factor) for _ in plan.ladder.levels]
         self._open: dict[int, int] = {}  # the rung that a trial's open segment trains for
         self._failed: dict[int, int] = {}  # the rung in which a trial has failed for good
         self._started = 0
@@ -129,7 +118,7 @@ class Asha:
         try:
             kind = entry["type"]
             if kind == "completed":
-                self._close(entry, number(entry["metrics"].get(self._metric)))
+                self._close(entry, self._goal.value(entry["metrics"]))
             elif kind == "scheduled":
                 self._schedule(entry)
             elif kind == "failed":
@@ -172,18 +161,10 @@ class Asha:
         }
 
     @classmethod
-    def restore(
-        cls,
-        ladder: Ladder,
-        mode: str,
-        metric: str,
-        num_trials: int,
-        snapshot: Mapping[str, Any],
-        grid_size: int = 1,
-    ) -> Self:
-        """The search whose snapshot this is; the other arguments are those it began with."""
-        ladder = ladder.with_levels(tuple(snapshot["levels"]))
-        search = cls(ladder, mode, metric, snapshot["trials"], grid_size)
+    def restore(cls, plan: Plan, snapshot: Mapping[str, Any]) -> Self:
+        """The search whose snapshot this is, and whose plan it began with."""
+        ladder = plan.ladder.with_levels(tuple(snapshot["levels"]))
+        search = cls(replace(plan, ladder=ladder, num_trials=snapshot["trials"]))
         search._state = snapshot["state"]
         search._started = snapshot["started"]
         search._open = dict(snapshot["open"])
@@ -270,7 +251,7 @@ class Asha:
             raise JournalError(str(error)) from None
         self._num_trials, self._ladder = num_trials, ladder
         for _ in ladder.levels[len(self._rungs) :]:
-            self._rungs.append(Rung(ladder.reduction_factor, self._mode))
+            self._rungs.append(self._goal.rung(ladder.reduction_factor))
         self._reopen()
 
     def _end(self, kind: str) -> None:

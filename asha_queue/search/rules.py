@@ -30,9 +30,8 @@ from typing import Any
 
 from asha_queue.errors import AshaQueueError, SpecificationError
 from asha_queue.search.asha import Asha
-from asha_queue.search.ladder import Ladder
+from asha_queue.search.plan import Plan
 from asha_queue.search.rung import number
-from asha_queue.search.space import Space
 
 
 def check(entries: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -50,30 +49,18 @@ def check(entries: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def _check_fold(journal: list[Mapping[str, Any]]) -> list[str]:
-    experiment = journal[0]["experiment"]
-    ladder, grid_size = _ladder(experiment), _grid_size(experiment)
-    num_trials = int(experiment["num_samples"]) * grid_size
-    mode, metric = experiment["mode"], experiment["metric"]
-    search = Asha(ladder, mode, metric, num_trials, grid_size)
+    plan = Plan.of(journal[0]["experiment"])
+    search = Asha(plan)
     try:
         for entry in journal:
             search.apply(entry)
     except AshaQueueError as error:
         return [f"the search refuses the journal: {error}"]
     first = json.dumps(search.snapshot())
-    restored = Asha.restore(ladder, mode, metric, num_trials, json.loads(first), grid_size)
+    restored = Asha.restore(plan, json.loads(first))
     if json.dumps(restored.snapshot()) != first:
         return ["the search's state differs after its snapshot was restored"]
     return []
-
-
-def _ladder(experiment: Mapping[str, Any]) -> Ladder:
-    fields = ("grace_period", "max_t", "reduction_factor")
-    return Ladder(*(experiment[field] for field in fields))
-
-
-def _grid_size(experiment: Mapping[str, Any]) -> int:
-    return Space(experiment["space"]).grid_size
 
 
 @dataclass(slots=True)
@@ -98,12 +85,13 @@ class _Trial:
 class _Checker:
     def __init__(self, experiment: Mapping[str, Any]) -> None:
         self.violations: list[str] = []
-        self._ladder = _ladder(experiment)
+        plan = Plan.of(experiment)
+        self._ladder = plan.ladder
         self._eta = self._ladder.reduction_factor
         self._metric = experiment["metric"]
         self._sign = 1 if experiment["mode"] == "min" else -1
-        self._grid_size = _grid_size(experiment)
-        self._num_trials = int(experiment["num_samples"]) * self._grid_size
+        self._grid_size = plan.grid_size
+        self._num_trials = plan.num_trials
         self._trials: dict[int, _Trial] = {}
         #: Keys of all results of each rung, sorted.
         self._ranked: list[list[tuple[float, int]]] = [[] for _ in self._levels]

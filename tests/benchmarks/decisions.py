@@ -13,7 +13,9 @@ import time
 from typing import Any
 
 from asha_queue.search.asha import Asha, Decision
+from asha_queue.search.goal import Goal
 from asha_queue.search.ladder import Ladder
+from asha_queue.search.plan import Plan
 from asha_queue.search.space import loguniform, uniform
 from asha_queue.simulation import simulate
 from asha_queue.specification import Specification
@@ -26,7 +28,7 @@ class Search:
     """A search in which every decision is trained at once, with a random value."""
 
     def __init__(self) -> None:
-        self.asha = Asha(Ladder(1, 64, 4), "max", "accuracy", num_trials=10**9)
+        self.asha = Asha(Plan(Ladder(1, 64, 4), Goal("accuracy", "max"), num_trials=10**9))
         self._rng = random.Random(0)
         [self._next] = self.asha.decide(1)
 

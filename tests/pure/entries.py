@@ -4,7 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 from asha_queue.search.asha import Asha, Decision
+from asha_queue.search.goal import Goal
 from asha_queue.search.ladder import Ladder
+from asha_queue.search.plan import Plan
 
 Entry = dict[str, Any]
 
@@ -35,7 +37,7 @@ class Play:
 
     def __init__(self, eta: int = 3, max_t: int = 9, trials: int = 100, mode: str = "min") -> None:
         self.ladder = Ladder(1, max_t, eta)
-        self.search = Asha(self.ladder, mode, "loss", trials)
+        self.search = Asha(Plan(self.ladder, Goal("loss", mode), trials))
 
     def schedule(self, decision: Decision) -> None:
         target = self.ladder.levels[decision.rung]

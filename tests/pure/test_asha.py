@@ -9,7 +9,9 @@ import pytest
 
 from asha_queue.errors import JournalError
 from asha_queue.search.asha import Asha, Decision
+from asha_queue.search.goal import Goal
 from asha_queue.search.ladder import Ladder
+from asha_queue.search.plan import Plan
 from tests.pure.entries import Entry, Play, completed, extended, failed, retried, scheduled
 
 
@@ -240,7 +242,7 @@ def test_extending_a_finished_search_promotes_the_best_of_the_old_top() -> None:
 
 
 def test_more_samples_are_so_many_for_each_point_of_the_grid() -> None:
-    search = Asha(Ladder(1, 1, 2), "min", "loss", num_trials=2, grid_size=2)
+    search = Asha(Plan(Ladder(1, 1, 2), Goal("loss", "min"), num_trials=2, grid_size=2))
     for entry in (scheduled(0), completed(0), scheduled(1), completed(1), {"type": "finished"}):
         search.apply(entry)
     search.apply(extended(num_samples=2))

@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asha_queue.search.asha import Asha, Decision
+from asha_queue.search.goal import Goal
 from asha_queue.search.ladder import Ladder
+from asha_queue.search.plan import Plan
 from tests.pure.entries import Entry, completed, extended, failed, retried, scheduled
 
 #: Few different values, so that ties are common, and all the bad ones.
@@ -95,7 +97,8 @@ def test_every_decision_is_the_reference_s_and_every_state_survives_its_snapshot
     experiment: tuple[Ladder, str, int], events: list[tuple[int, int, Any]]
 ) -> None:
     ladder, mode, num_trials = experiment
-    search = Asha(ladder, mode, "loss", num_trials)
+    plan = Plan(ladder, Goal("loss", mode), num_trials)
+    search = Asha(plan)
     reference = Reference(ladder, mode, num_trials)
     running: list[Decision] = []
     attempts: Counter[tuple[int, int]] = Counter()
@@ -109,7 +112,7 @@ def test_every_decision_is_the_reference_s_and_every_state_survives_its_snapshot
         nonlocal search
         search.apply(entry)
         text = json.dumps(search.snapshot(), allow_nan=False)
-        restored = Asha.restore(ladder, mode, "loss", num_trials, json.loads(text))
+        restored = Asha.restore(plan, json.loads(text))
         assert json.dumps(restored.snapshot(), allow_nan=False) == text
         search = restored  # the rest of the run holds the restored one to the reference
 
@@ -166,13 +169,13 @@ def test_a_search_that_was_restored_at_every_event_decides_like_one_that_never_w
     experiment: tuple[Ladder, str, int], values: list[float]
 ) -> None:
     ladder, mode, num_trials = experiment
-    search = Asha(ladder, mode, "loss", num_trials)
-    twin = Asha(ladder, mode, "loss", num_trials)
+    plan = Plan(ladder, Goal("loss", mode), num_trials)
+    search, twin = Asha(plan), Asha(plan)
     while decisions := search.decide(2):
         for trial, rung, target in ((d.trial, d.rung, d.target) for d in decisions):
             for entry in (scheduled(trial, rung, target), completed(trial, rung, values[trial])):
                 search.apply(entry)
-                twin = Asha.restore(ladder, mode, "loss", num_trials, twin.snapshot())
+                twin = Asha.restore(plan, twin.snapshot())
                 twin.apply(entry)
         assert twin.decide(3) == search.decide(3)
     assert search.finished

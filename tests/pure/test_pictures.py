@@ -45,7 +45,7 @@ class Big:
     def __init__(self, trials: int = 3000, running: int = 40, name: str = NAME) -> None:
         asked = specification(name=name, metric=METRIC, num_samples=100_000, max_t=4**8)
         self.result = Result(asked)
-        self.search = Asha(asked.ladder, asked.mode, asked.metric, asked.num_trials)
+        self.search = Asha(asked.plan)
         self.running = running
         for trial in range(trials):
             self.segment(trial, 0, ends=trial < trials - running)

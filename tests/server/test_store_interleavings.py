@@ -28,7 +28,9 @@ from hypothesis.stateful import (
 
 from asha_queue.search import rules
 from asha_queue.search.asha import Asha
+from asha_queue.search.goal import Goal
 from asha_queue.search.ladder import Ladder
+from asha_queue.search.plan import Plan
 from asha_queue.store.contract import Json, Outcome, ScheduledSegment
 from asha_queue.store.journal import decides
 from tests.server.mirror import Id, Mirror, Token
@@ -60,7 +62,7 @@ WORK = st.lists(st.integers(0, 11), min_size=1, max_size=12)
 
 
 def new_asha() -> Asha:
-    return Asha(LADDER, "min", "loss", TRIALS)
+    return Asha(Plan(LADDER, Goal("loss", "min"), TRIALS))
 
 
 def metrics(trial: int, resource: int) -> Json:

@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from asha_queue.search.asha import Asha, Decision
+from asha_queue.search.goal import Goal
 from asha_queue.search.ladder import Ladder
+from asha_queue.search.plan import Plan
 from asha_queue.specification import Specification
 from tests.benchmarks.quality import baselines
 from tests.benchmarks.quality.play import Method, Run, Segment, World, play
@@ -57,7 +59,7 @@ class Searched:
 
 
 def _asha(ladder: Ladder, trials: int) -> Method:
-    return Searched(Asha(ladder, "min", METRIC, trials))
+    return Searched(Asha(Plan(ladder, Goal(METRIC, "min"), trials)))
 
 
 def _brackets(rule: Callable[[Ladder], Iterator[baselines.Rungs]]) -> "Make":
