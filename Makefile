@@ -91,7 +91,7 @@ flower: .venv/.for-run  ## watch BROKER at http://127.0.0.1:5555
 	$(PYTHON) -m venv .venv
 
 .venv/.for-run: pyproject.toml | .venv/bin/python
-	$(PIP) -e '.[examples]'
+	$(PIP) -e .
 	@touch $@
 
 .venv/.for-test: pyproject.toml | .venv/bin/python

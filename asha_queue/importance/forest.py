@@ -10,10 +10,9 @@ Rules
 * Where the forest predicts no better than the mean does, there is no importance to speak of, and
   none is told. The same columns give the same shares.
 
-scikit-learn, which it needs, is imported when it is used: that takes seconds.
+scikit-learn is imported when it is used: that takes seconds.
 """
 
-import importlib.util
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -32,7 +31,6 @@ FOLDS = 3
 SHUFFLES = 3
 #: Share of the variance that has to be explained for importances to mean anything.
 EXPLAINED = 0.05
-MISSING = "needs scikit-learn: pip install 'asha-queue[importance]'"
 
 Matrix = NDArray[np.float64]
 
@@ -52,14 +50,6 @@ class Columns:
         return asdict(self)
 
 
-def available() -> bool:
-    """Whether scikit-learn is installed; it is not imported for that."""
-    try:
-        return importlib.util.find_spec("sklearn") is not None
-    except (ImportError, ValueError):
-        return False
-
-
 def compute(columns: Columns) -> list[tuple[str, float]]:
     """Each parameter with its share, the largest first.
 
@@ -67,8 +57,6 @@ def compute(columns: Columns) -> list[tuple[str, float]]:
     """
     if len(columns.losses) < LEAST:
         raise AshaQueueError(f"needs {LEAST} results in one rung, there are {len(columns.losses)}")
-    if not available():
-        raise AshaQueueError(MISSING)
     from sklearn.ensemble import RandomForestRegressor
 
     names, blocks = _encoded(columns)

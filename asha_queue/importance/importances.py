@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from asha_queue.importance.forest import LEAST, MISSING, Columns, available
+from asha_queue.importance.forest import LEAST, Columns
 
 #: Seconds that a computation may take.
 LIMIT = 60.0
@@ -53,8 +53,6 @@ class Importances:
         them, or in a sentence why nothing is; `columns` is called if a computation starts."""
         if results < LEAST:
             return f"needs {LEAST} results in one rung, there are {results}"
-        if not available():
-            return MISSING
         with self._lock:
             known = self._known.get(uid, "computing …")
             begun = self._begun.get(uid, 0)

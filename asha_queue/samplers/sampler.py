@@ -12,29 +12,38 @@ Rules
 * A point of a grid is given by the trial's number, whatever the sampler.
 """
 
-from typing import Any, ClassVar, Protocol
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
 
 from asha_queue.samplers.history import History
 from asha_queue.specification import Specification
 
 
-class Sampler(Protocol):
+class Sampler(ABC):
     """Suggests configurations."""
 
     #: Whether it looks at the history; for one that does not, none is folded.
-    learns: ClassVar[bool]
-
-    def suggest(self, history: History, first: int, n: int) -> list[dict[str, Any]]:
-        """Whole configurations of the trials `first` … `first + n - 1`."""
-
-
-class Random:
-    """Draws each trial's configuration from the seed and the trial's number alone."""
-
     learns: ClassVar[bool] = False
 
     def __init__(self, specification: Specification) -> None:
         self._specification = specification
+
+    @staticmethod
+    def missing() -> str:
+        """What has to be installed first, as an error message; empty if nothing has."""
+        return ""
+
+    @staticmethod  # noqa: B027 – most need nothing
+    def load() -> None:
+        """Imports what it needs, which may take seconds; only if nothing is missing."""
+
+    @abstractmethod
+    def suggest(self, history: History, first: int, n: int) -> list[dict[str, Any]]:
+        """Whole configurations of the trials `first` … `first + n - 1`."""
+
+
+class Random(Sampler):
+    """Draws each trial's configuration from the seed and the trial's number alone."""
 
     def suggest(self, history: History, first: int, n: int) -> list[dict[str, Any]]:
         space, seed = self._specification.parameters, self._specification.drawn_seed

@@ -12,50 +12,31 @@ Rules
 * Points are made in blocks and the last block is kept: in order, each point is made once; any other
   costs what skipping to its block costs, 0.03 s for a million points.
 
-SciPy, which it needs, is imported by `load`, at the latest at the first suggestion: that takes
-seconds.
+SciPy is imported by `load`, at the latest at the first suggestion: that takes seconds.
 """
 
-import importlib.util
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from asha_queue.errors import SpecificationError
 from asha_queue.samplers.history import History
+from asha_queue.samplers.sampler import Sampler
 from asha_queue.specification import Specification
 
 #: Points in a block; a power of two, so that SciPy finds the sequence balanced.
 BLOCK = 256
-MISSING = (
-    "sampler='sobol': needs SciPy, which is not installed here; "
-    "pip install 'asha-queue[sobol]', or use sampler='random'"
-)
 
 
-def available() -> bool:
-    """Whether SciPy is installed; it is not imported for that."""
-    try:
-        return importlib.util.find_spec("scipy") is not None
-    except (ImportError, ValueError):
-        return False
-
-
-def load() -> Any:
-    """SciPy's module of such sequences."""
-    from scipy.stats import qmc
-
-    return qmc
-
-
-class Sobol:
+class Sobol(Sampler):
     """A scrambled Sobol sequence, mapped to the space."""
 
-    learns: ClassVar[bool] = False
+    @staticmethod
+    def load() -> None:
+        _qmc()
 
     def __init__(self, specification: Specification) -> None:
-        self._specification = specification
+        super().__init__(specification)
         self._space = specification.parameters
         self._engine: Any = None
         #: Number of the block that is kept, and its points.
@@ -82,7 +63,12 @@ class Sobol:
         return points
 
     def _begin(self) -> Any:
-        if not available():
-            raise SpecificationError(MISSING)
         rng = np.random.default_rng(self._specification.drawn_seed)
-        return load().Sobol(self._space.dimensions, scramble=True, seed=rng)
+        return _qmc().Sobol(self._space.dimensions, scramble=True, seed=rng)
+
+
+def _qmc() -> Any:
+    """SciPy's module of such sequences."""
+    from scipy.stats import qmc
+
+    return qmc

@@ -10,15 +10,15 @@ Rules
   one, in blocks and after a restart. Only what is needed is folded: nothing for most.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from asha_queue.errors import SpecificationError
-from asha_queue.samplers import sobol
 from asha_queue.samplers.history import History
 from asha_queue.samplers.sampler import Random, Sampler
+from asha_queue.samplers.sobol import Sobol
 from asha_queue.samplers.started import Ahead, Points, Started
 from asha_queue.specification import Specification
 
@@ -27,13 +27,13 @@ REDRAWS = 10
 #: Tells the random numbers of a trial's redraws from those of its first draw.
 AGAIN = 1
 
-SAMPLERS: dict[str, Callable[[Specification], Sampler]] = {"random": Random, "sobol": sobol.Sobol}
+SAMPLERS: dict[str, type[Sampler]] = {"random": Random, "sobol": Sobol}
 
 
 def require(specification: Specification) -> None:
     """Raises SpecificationError when what its sampler needs is not installed here."""
-    if specification.sampler == "sobol" and not sobol.available():
-        raise SpecificationError(sobol.MISSING)
+    if missing := SAMPLERS[specification.sampler].missing():
+        raise SpecificationError(missing)
 
 
 def prepare(specification: Specification) -> None:
@@ -41,8 +41,8 @@ def prepare(specification: Specification) -> None:
 
     Nothing happens when that is not installed: then suggesting says so.
     """
-    if specification.sampler == "sobol" and sobol.available():
-        sobol.load()
+    if not (sampler := SAMPLERS[specification.sampler]).missing():
+        sampler.load()
 
 
 class Suggestions:
@@ -72,6 +72,7 @@ class Suggestions:
 
         Raises SpecificationError when what the sampler needs is not installed here.
         """
+        require(self._specification)
         configs = self._sampler.suggest(self._history, first, n)
         for trial, part in enumerate(self._specification.initial_configs[first : first + n], first):
             configs[trial - first] = self._space.overlaid(configs[trial - first], part)

@@ -138,7 +138,6 @@ def test_a_fork_that_returns_from_the_program_ends_there(lab: Lab) -> None:
 
 
 def test_pools_of_joblib_work_in_each_segment(lab: Lab) -> None:
-    pytest.importorskip("joblib", reason="scikit-learn, which brings joblib, is not installed")
     lab.worker()
     uid = lab.submit(
         """

@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from asha_queue.importance import Columns, Importances, Known
-from asha_queue.importance import importances as module
 from tests.conftest import wait_until
 
 
@@ -71,15 +70,13 @@ def test_one_that_takes_too_long_is_ended_and_told() -> None:
     assert answer(known, "a") == "took more than 0.01 s"
 
 
-def test_few_results_and_a_missing_library_start_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_few_results_start_nothing() -> None:
     known = Importances()
 
     def refused() -> Columns:
         raise AssertionError("nothing is to be computed")
 
     assert known.of("a", 19, refused) == "needs 20 results in one rung, there are 19"
-    monkeypatch.setattr(module, "available", lambda: False)
-    assert "pip install 'asha-queue[importance]'" in str(known.of("a", 40, refused))
 
 
 def test_one_that_dies_is_told_with_its_last_words(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,5 @@
 """The coordinator service, with a real store."""
 
-import importlib.util
 import json
 import time
 import uuid
@@ -12,6 +11,8 @@ import pytest
 from asha_queue.coordinator import service
 from asha_queue.coordinator.drive import Drive
 from asha_queue.coordinator.service import Service
+from asha_queue.samplers import suggestions
+from asha_queue.samplers.sampler import Random
 from asha_queue.search.space import uniform
 from asha_queue.specification import Specification
 from asha_queue.store import connect
@@ -86,17 +87,21 @@ def test_files_that_were_removed_are_not_written_again(store: Store, tmp_path: P
     running.close()
 
 
+class Lacking(Random):
+    """A sampler whose package is not installed."""
+
+    @staticmethod
+    def missing() -> str:
+        return "sampler='sobol': needs what is not installed here"
+
+
 def test_a_coordinator_without_what_a_sampler_needs_says_so_once_and_schedules_nothing(
     store: Store,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """SciPy is hidden: both with and without it cannot be installed at once."""
-    find = importlib.util.find_spec
-    monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name: None if name == "scipy" else find(name)
-    )
+    monkeypatch.setitem(suggestions.SAMPLERS, "sobol", Lacking)
     monkeypatch.setattr(service, "SET_ASIDE", 0.0)
     fields = {"space": {"x": uniform(0.0, 1.0)}, "metric": "loss", "mode": "min", "max_t": 9}
     specification = Specification(
@@ -105,7 +110,7 @@ def test_a_coordinator_without_what_a_sampler_needs_says_so_once_and_schedules_n
     uid = store.submit(uuid.uuid4().hex, "sums", specification.to_json())
     store.beat("cpu0@test", {"queues": ["asha"]})
     running = Service(store, NoQueue(), lambda description: tmp_path / description.name)
-    said = "sums: sampler='sobol': needs SciPy"
+    said = "sums: sampler='sobol': needs what is not installed"
 
     def taken_up_again() -> bool:
         running.step()
