@@ -1,7 +1,7 @@
 """Hyperparameters against the metric: each trial by its result in the highest rung it reached."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,8 @@ from asha_queue.figures.layout import (
 from asha_queue.figures.results import Results, dots, drawn, last_results
 from asha_queue.figures.subject import Subject
 from asha_queue.search.domains import Choice, Domain, LogRandInt, LogUniform, QLogUniform, RandInt
+from asha_queue.search.hyperparameters import Hyperparameter
+from asha_queue.search.space import Space
 
 #: Lines of the parallel coordinates, about.
 LINES = 2000
@@ -33,18 +35,23 @@ COLUMN = 0.5
 NAME = 14
 #: Whole numbers up to so many have a tick each.
 WHOLE = 12
-#: What a configuration has that lacks a parameter; None may be an option.
-_MISSING = object()
 _LOG = (LogUniform, QLogUniform, LogRandInt)
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A hyperparameter: its dotted name, its path in a configuration, and its domain."""
+    """A hyperparameter of a space, as figures show it."""
 
-    name: str
-    path: tuple[str, ...]
-    domain: Domain
+    space: Space
+    described: Hyperparameter
+
+    @property
+    def name(self) -> str:
+        return self.described.name
+
+    @property
+    def domain(self) -> Domain:
+        return self.described.domain
 
     @property
     def log(self) -> bool:
@@ -59,12 +66,12 @@ class Parameter:
         """The names of its options as plain text, None for a number."""
         if not isinstance(self.domain, Choice):
             return None
-        return [_name(option) for option in self.domain.options]
+        return [_name(option) for option in self.described.labels or self.domain.options]
 
     def column(self, configs: Sequence[Any]) -> Floats:
         """Its value in each configuration: the place of the option in a choice, NaN where it is
-        none of the domain."""
-        values = [_at(config, self.path) for config in configs]
+        none of the domain, or not active."""
+        values = [self.space.value(config, self.described.key) for config in configs]
         if isinstance(self.domain, Choice):
             places = {repr(option): float(i) for i, option in enumerate(self.domain.options)}
             return np.array([places.get(repr(value), math.nan) for value in values], np.float64)
@@ -78,8 +85,8 @@ class Parameter:
 
 def parameters(subject: Subject) -> list[Parameter]:
     """The hyperparameters of the space, in the order in which they were written."""
-    domains = subject.specification.parameters.domains
-    return [Parameter(".".join(path), path, domain) for path, domain in domains.items()]
+    space = subject.specification.parameters
+    return [Parameter(space, one) for one in space.hyperparameters]
 
 
 def parameter_of(subject: Subject, name: str | None) -> Parameter | None:
@@ -265,14 +272,6 @@ def _beside(trials: Ints) -> Floats:
     """Where in its column a dot lies: spread evenly by the golden ratio, the same each time."""
     spread = np.asarray(trials * 0.6180339887498949 % 1.0, np.float64)
     return (spread - 0.5) * COLUMN
-
-
-def _at(config: Any, path: tuple[str, ...]) -> Any:
-    for key in path:
-        if not isinstance(config, Mapping) or key not in config:
-            return _MISSING
-        config = config[key]
-    return config
 
 
 def _name(option: Any) -> str:

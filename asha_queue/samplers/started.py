@@ -9,12 +9,13 @@ Rules
   points to the next that may be new, and paths are shortened as they are walked (union-find).
 """
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from asha_queue.search.domains import GridSearch, text
-from asha_queue.search.space import Path, Space
+from asha_queue.search.combinations import Combinations
+from asha_queue.search.domains import GridSearch
+from asha_queue.search.hyperparameters import Hyperparameter
+from asha_queue.search.space import Space
 
 #: Configurations of a space in which none is repeated before its time. In larger spaces an accident
 #: is rare; this bounds memory too.
@@ -24,44 +25,32 @@ SMALL = 100_000
 class Points:
     """The numbered configurations of a space in which all domains are discrete."""
 
-    def __init__(self, space: Space, values: dict[Path, list[Any]]) -> None:
+    def __init__(self, space: Space, combinations: Combinations) -> None:
         self._space = space
-        self._values = values
-        self._numbers = {
-            path: {text(value): number for number, value in enumerate(listed)}
-            for path, listed in values.items()
-        }
-        self.size = math.prod(len(listed) for listed in values.values())
+        self._combinations = combinations
+        self.size = combinations.size
 
     @classmethod
     def of(cls, space: Space) -> "Points | None":
-        """None for a space with a grid, with a continuous domain or of more than SMALL points."""
-        values: dict[Path, list[Any]] = {}
-        for path, domain in sorted(space.domains.items(), key=lambda leaf: leaf[0]):
-            listed = None if isinstance(domain, GridSearch) else domain.listed(SMALL)
-            if listed is None:
+        """None for a space with a grid, with a continuous domain, of more than SMALL points, or
+        in which a configuration may have two numbers, as options of a choice overlap."""
+        listed: list[tuple[Hyperparameter, list[Any]]] = []
+        for one in sorted(space.hyperparameters, key=lambda one: one.key):
+            grid = isinstance(one.domain, GridSearch)
+            if grid or (values := one.domain.listed(SMALL)) is None:
                 return None
-            values[path] = listed
-        return cls(space, values) if math.prod(map(len, values.values())) <= SMALL else None
+            listed.append((one, values))
+        combinations = Combinations(listed)
+        if combinations.size > SMALL or space.ambiguous:
+            return None
+        return cls(space, combinations)
 
     def number(self, config: Mapping[str, Any]) -> int | None:
         """The number of a configuration; None if the space has no such one."""
-        result = 0
-        for path, numbers in self._numbers.items():
-            value: Any = config
-            for key in path:
-                value = value[key]
-            if (number := numbers.get(text(value))) is None:
-                return None
-            result = result * len(numbers) + number
-        return result
+        return self._combinations.number(self._space.values(config))
 
     def config(self, number: int) -> dict[str, Any]:
-        values: dict[Path, Any] = {}
-        for path, listed in reversed(self._values.items()):
-            number, index = divmod(number, len(listed))
-            values[path] = listed[index]
-        return self._space.filled(values)
+        return self._space.filled(self._combinations.values(number))
 
 
 class Started:

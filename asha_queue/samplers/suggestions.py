@@ -75,7 +75,8 @@ class Suggestions:
         require(self._specification)
         configs = self._sampler.suggest(self._history, first, n)
         for trial, part in enumerate(self._specification.initial_configs[first : first + n], first):
-            configs[trial - first] = self._space.overlaid(configs[trial - first], part)
+            rng = np.random.default_rng([self._specification.drawn_seed, trial])
+            configs[trial - first] = self._space.overlaid(configs[trial - first], part, rng)
         if self._points is None or self._started is None:
             return configs
         ahead = Ahead(self._started)

@@ -6,64 +6,23 @@ over [0, 1) bring values that are spread as those of `sample` are.
 """
 
 import copy
-import json
 import math
 import statistics
-from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
-from typing import Any, ClassVar
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from asha_queue.errors import SpecificationError
+from asha_queue.search.domain import Domain as Domain
+from asha_queue.search.domain import is_number
+from asha_queue.search.domain import plain as plain
+from asha_queue.search.domain import text as text
 
-#: What constants, and options of a choice, may be.
-CONSTANT = "a number, a text, true, false, null, or a list or dict of these"
 #: The least share that `normal` takes, and 1 less the greatest: beyond are its infinities.
 _EDGE = 2.0**-32
-
-
-@dataclass(frozen=True)
-class Domain(ABC):
-    """A set of values and how one is drawn from it."""
-
-    name: ClassVar[str]
-
-    @abstractmethod
-    def at(self, share: float) -> Any:
-        """The value below which lies this share of the distribution, from 0 to below 1; always a
-        plain JSON value and never one of numpy's types."""
-
-    def sample(self, rng: np.random.Generator) -> Any:
-        """Draws one value, of the kind that `at` brings."""
-        return self.at(rng.random())
-
-    @property
-    @abstractmethod
-    def allowed(self) -> str:
-        """What its values are, as an error message says it after "must be"."""
-
-    @abstractmethod
-    def accepted(self, value: Any) -> Any:
-        """A plain value given by a user as `sample` would draw it; ValueError if it never would."""
-
-    def listed(self, limit: int) -> list[Any] | None:
-        """Its different values in their order; None if there are more than `limit`."""
-        return None
-
-    def to_json(self) -> dict[str, Any]:
-        return {self.name: list(astuple(self))}
-
-    def _require(self, condition: bool, rule: str) -> None:
-        if not condition:
-            arguments = ", ".join(f"{f.name}={getattr(self, f.name)!r}" for f in fields(self))
-            raise SpecificationError(f"{self.name}({arguments}): {rule}")
-
-    def _require_numbers(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            self._require(_number(value), f"{field.name} must be a finite number")
 
 
 @dataclass(frozen=True)
@@ -86,7 +45,7 @@ class Uniform(Domain):
         return f"a number from {self.low} to {self.high}"
 
     def accepted(self, value: Any) -> float:
-        if not _number(value) or not self.low <= value <= self.high:
+        if not is_number(value) or not self.low <= value <= self.high:
             raise ValueError
         return float(value)
 
@@ -180,7 +139,7 @@ class RandInt(Domain):
         return f"a whole number from {self.low} to {self.high - 1}"
 
     def accepted(self, value: Any) -> int:
-        if not _number(value) or not isinstance(value, int) or not self.low <= value < self.high:
+        if not is_number(value) or not isinstance(value, int) or not self.low <= value < self.high:
             raise ValueError
         return value
 
@@ -229,14 +188,17 @@ class Normal(Domain):
         return "a finite number"
 
     def accepted(self, value: Any) -> float:
-        if not _number(value):
+        if not is_number(value):
             raise ValueError
         return float(value)
 
 
 @dataclass(frozen=True)
 class Choice(Domain):
-    """One of the options, all equally likely."""
+    """One of the options, all equally likely.
+
+    An option is a constant, a domain, or a dict of constants, domains and dicts.
+    """
 
     name = "choice"
     options: Sequence[Any]
@@ -244,12 +206,26 @@ class Choice(Domain):
     def __post_init__(self) -> None:
         listed = isinstance(self.options, Iterable) and not isinstance(self.options, str | Mapping)
         self._require(listed, "options must be a list")
-        options = [plain(option, f"{self.name} option {option!r}") for option in self.options]
+        options = [
+            parse(option, f"{self.name} option {number}")
+            for number, option in enumerate(self.options)
+        ]
         object.__setattr__(self, "options", options)
         self._require(bool(options), "options must not be empty")
+        if not isinstance(self, GridSearch) and any(map(_has_grid, options)):
+            raise SpecificationError(
+                f"{self.name} option {next(n for n, o in enumerate(options) if _has_grid(o))}: "
+                "cannot hold a grid_search, as it is drawn in some trials only; use choice there"
+            )
+
+    @cached_property
+    def conditional(self) -> bool:
+        """Whether an option holds domains: then options are told by their numbers, and what is
+        said below of options holds of these (see `hyperparameters.py`)."""
+        return any(True for option in self.options for _ in domains_in(option))
 
     def to_json(self) -> dict[str, Any]:
-        return {self.name: copy.deepcopy(list(self.options))}
+        return {self.name: [to_json(option) for option in self.options]}
 
     def at(self, share: float) -> Any:
         return self.options[_step(share, len(self.options))]
@@ -259,7 +235,7 @@ class Choice(Domain):
 
     @property
     def allowed(self) -> str:
-        return f"one of {', '.join(map(repr, self.options))}"
+        return f"one of {', '.join(map(shown, self.options))}"
 
     def accepted(self, value: Any) -> Any:
         if text(value) not in map(text, self.options):
@@ -298,29 +274,67 @@ DOMAINS: dict[str, type[Domain]] = {
 }
 
 
-def plain(value: Any, path: str) -> Any:
-    """`value` as a JSON value: tuples become lists, numpy's numbers and arrays Python's."""
-    if isinstance(value, np.ndarray | np.generic):
-        value = value.tolist()
-    if value is None or isinstance(value, bool | int | str):
+def parse(value: Any, path: str) -> Any:
+    """The tree of dicts, domains and constants that `value`, standing at `path`, describes."""
+    if isinstance(value, Domain):
         return value
-    if isinstance(value, float) and math.isfinite(value):
-        return value
-    if isinstance(value, list | tuple):
-        return [plain(item, path) for item in value]
-    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
-        return {key: plain(item, path) for key, item in value.items()}
-    raise SpecificationError(f"{path}={value!r}: must be a domain, or {CONSTANT}")
+    if not isinstance(value, Mapping):
+        return plain(value, path)
+    if len(value) == 1:
+        ((name, arguments),) = value.items()
+        if name in DOMAINS and isinstance(arguments, list):
+            return _domain(DOMAINS[name], arguments, path)
+    for key in value:
+        if not isinstance(key, str) or not key:
+            raise SpecificationError(f"{path}: the key {key!r} must be a non-empty text")
+    return {key: parse(item, f"{path}.{key}") for key, item in value.items()}
 
 
-def text(value: Any) -> str:
-    """A plain value as a text, equal for equal values only: 1, 1.0 and true differ."""
-    return json.dumps(value, sort_keys=True)
+def domains_in(tree: Any) -> Iterator[Domain]:
+    """The domains of a tree; of a choice itself only, not of its options."""
+    if isinstance(tree, Domain):
+        yield tree
+    elif isinstance(tree, dict):
+        for inside in tree.values():
+            yield from domains_in(inside)
 
 
-def _number(value: Any) -> bool:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and math.isfinite(value)
+def to_json(tree: Any) -> Any:
+    """A copy of a tree with its domains in their JSON form, which `parse` reads."""
+    if isinstance(tree, Domain):
+        return tree.to_json()
+    if isinstance(tree, dict):
+        return {key: to_json(inside) for key, inside in tree.items()}
+    return copy.deepcopy(tree)
+
+
+def shown(tree: Any) -> str:
+    """A tree as users write it: `{'lr': loguniform(0.0001, 1.0)}`."""
+    if isinstance(tree, Choice):
+        return f"{tree.name}([{', '.join(map(shown, tree.options))}])"
+    if isinstance(tree, Domain):
+        return f"{tree.name}({', '.join(map(repr, astuple(tree)))})"
+    if isinstance(tree, dict):
+        return f"{{{', '.join(f'{key!r}: {shown(inside)}' for key, inside in tree.items())}}}"
+    return repr(tree)
+
+
+def _domain(kind: type[Domain], arguments: list[Any], path: str) -> Domain:
+    names = [field.name for field in fields(kind)]
+    try:
+        if issubclass(kind, Choice):
+            return kind(arguments)
+        if len(arguments) != len(names):
+            raise SpecificationError(
+                f"{kind.name} takes {len(names)} values [{', '.join(names)}], not {arguments!r}"
+            )
+        return kind(*arguments)
+    except SpecificationError as error:
+        raise SpecificationError(f"{path}: {error}") from None
+
+
+def _has_grid(tree: Any) -> bool:
+    return any(isinstance(domain, GridSearch) for domain in domains_in(tree))
 
 
 def _step(share: float, steps: int) -> int:

@@ -3,37 +3,41 @@
 A configuration that is drawn depends on the seed and the trial's number alone, never on the order
 in which trials are started. Each grid multiplies the number of trials.
 
+An option of a choice or of a grid may be a dict that holds domains, or be a domain: those of an
+option are part of a configuration only if the choice has taken it. `hyperparameters.py` says how
+such a space is to be read.
+
 In JSON, constants and nested dicts stand as they are, and a domain is a dict with its name as the
 only key: `{"loguniform": [0.0001, 1.0]}`, `{"choice": [16, 32]}`, `{"grid_search": [1, 2]}`.
 """
 
 import copy
-import difflib
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
 from asha_queue.errors import SpecificationError
+from asha_queue.search.combinations import Combinations
+from asha_queue.search.domain import Domain
 from asha_queue.search.domains import (
-    DOMAINS,
     Choice,
-    Domain,
     GridSearch,
     choice,
+    domains_in,
     grid_search,
     lograndint,
     loguniform,
     normal,
-    plain,
+    parse,
     qloguniform,
     quniform,
     randint,
-    text,
+    to_json,
     uniform,
 )
+from asha_queue.search.fitting import accepted, apart, option_of
+from asha_queue.search.hyperparameters import INACTIVE, Key, hyperparameters
 
 __all__ = [
     "Choice",
@@ -51,9 +55,6 @@ __all__ = [
     "uniform",
 ]
 
-#: The keys that lead to a hyperparameter.
-Path = tuple[str, ...]
-
 
 class Space:
     """The validated space of an experiment.
@@ -68,23 +69,43 @@ class Space:
                 f"space={mapping!r}: must be a dict with at least one hyperparameter, "
                 f"such as {{'lr': loguniform(1e-4, 1.0)}}"
             )
-        self._tree: dict[str, Any] = _parse(mapping, "space")
+        tree = parse(mapping, "space")
+        if not isinstance(tree, dict):
+            raise SpecificationError(
+                f"space={mapping!r}: must be a dict of hyperparameters, not a single domain; give "
+                f"it a name, such as {{'x': {mapping!r}}}"
+            )
+        self._tree: dict[str, Any] = tree
+        #: In the order in which they were written, a choice before those inside its options.
+        self.hyperparameters = hyperparameters(tree)
         # Sorted, so that a configuration does not depend on the order in which keys are written.
-        self._domains = sorted(_leaves(self._tree, ()), key=lambda leaf: leaf[0])
-        #: Number of points of the product of all grids; 1 when there is none.
-        self.grid_size = math.prod(
-            len(domain.options) for _, domain in self._domains if isinstance(domain, GridSearch)
+        self._sorted = sorted(self.hyperparameters, key=lambda one: one.key)
+        # The first grid is the one that varies fastest.
+        self._grid = Combinations(
+            [
+                (one, one.domain.options)
+                for one in reversed(self._sorted)
+                if isinstance(one.domain, GridSearch)
+            ]
         )
-
-    @property
-    def domains(self) -> dict[Path, Domain]:
-        """The domains by their path, in the order in which they were written."""
-        return dict(_leaves(self._tree, ()))
+        #: Number of points of the product of all grids; 1 when there is none.
+        self.grid_size = self._grid.size
 
     @property
     def dimensions(self) -> int:
-        """Hyperparameters that are drawn: all domains but grids."""
-        return sum(not isinstance(domain, GridSearch) for _, domain in self._domains)
+        """Hyperparameters that are drawn: all domains but grids, active or not."""
+        return sum(not isinstance(one.domain, GridSearch) for one in self._sorted)
+
+    @property
+    def ambiguous(self) -> bool:
+        """Whether some value may fit two options of a conditional choice."""
+        choices = [domain for domain in _choices(self._tree) if domain.conditional]
+        return not all(
+            apart(one, other)
+            for choice in choices
+            for place, one in enumerate(choice.options)
+            for other in choice.options[:place]
+        )
 
     def draw(self, seed: int, trial: int) -> dict[str, Any]:
         """The configuration of trial number `trial`, from `seed` and that number alone."""
@@ -92,17 +113,40 @@ class Space:
 
     def sample(self, rng: np.random.Generator, trial: int) -> dict[str, Any]:
         """A configuration from `rng`, at the trial's point of the grid."""
-        return self._drawn(trial, lambda domain: domain.sample(rng))
+        return self.filled(self._drawn(trial, lambda domain: domain.sample(rng)))
 
     def at(self, shares: Sequence[float], trial: int) -> dict[str, Any]:
         """The configuration at a point of the unit cube of `dimensions`, and at the trial's point
         of the grid."""
         coordinates = iter(shares)
-        return self._drawn(trial, lambda domain: domain.at(next(coordinates)))
+        return self.filled(self._drawn(trial, lambda domain: domain.at(next(coordinates))))
 
-    def filled(self, values: Mapping[Path, Any]) -> dict[str, Any]:
-        """The configuration with these values of all domains."""
-        return _fill(self._tree, (), values)
+    def filled(self, values: Mapping[Key, Any]) -> dict[str, Any]:
+        """The configuration with these values of all hyperparameters that are active in it."""
+        config: dict[str, Any] = _fill(self._tree, (), values)
+        return config
+
+    def values(self, config: Mapping[str, Any]) -> dict[Key, Any]:
+        """The values of the hyperparameters that are active in a configuration, or in a part of
+        one; without those of a choice whose value is none of its options."""
+        return _values(self._tree, (), config)
+
+    def value(self, config: Any, key: Key) -> Any:
+        """The value of one hyperparameter; INACTIVE in a configuration that lacks it."""
+        tree: Any = self._tree
+        for step in key:
+            if isinstance(step, int):
+                if option_of(tree, config) != step:
+                    return INACTIVE
+                tree = tree.options[step]
+            elif isinstance(config, Mapping) and step in config:
+                tree, config = tree[step], config[step]
+            else:
+                return INACTIVE
+        if isinstance(tree, Choice) and tree.conditional:
+            option = option_of(tree, config)
+            return INACTIVE if option is None else option
+        return config
 
     def accepted(self, given: Any, path: str) -> dict[str, Any]:
         """A part of a configuration, or a whole one, as given by a user, with the values as they
@@ -110,121 +154,67 @@ class Space:
 
         Raises SpecificationError naming the path (below `path`) and the value of what is wrong.
         """
-        return _accepted(self._tree, given, path)
+        config: dict[str, Any] = accepted(self._tree, given, path)
+        return config
 
-    def overlaid(self, config: Mapping[str, Any], part: Mapping[str, Any]) -> dict[str, Any]:
-        """A configuration with those values that `part`, an accepted one, gives."""
-        return _overlaid(self._tree, config, part)
+    def overlaid(
+        self, config: Mapping[str, Any], part: Mapping[str, Any], rng: np.random.Generator
+    ) -> dict[str, Any]:
+        """A configuration with those values that `part`, an accepted one, gives; what else is in
+        the options that `part` takes in the place of others is drawn from `rng`."""
+        drawn = self._drawn(0, lambda domain: domain.sample(rng))
+        return self.filled(drawn | self.values(config) | self.values(part))
 
-    def _drawn(self, trial: int, value: Callable[[Domain], Any]) -> dict[str, Any]:
-        point = trial % self.grid_size
-        values: dict[Path, Any] = {}
-        for path, domain in self._domains:
-            if isinstance(domain, GridSearch):
-                point, index = divmod(point, len(domain.options))
-                values[path] = domain.options[index]
-            else:
-                values[path] = value(domain)
-        return self.filled(values)
+    def _drawn(self, trial: int, value: Callable[[Domain], Any]) -> dict[Key, Any]:
+        """A value of each hyperparameter, of inactive ones too: that each takes its turn keeps
+        the others' values independent of what a choice has taken."""
+        values = self._grid.values(trial % self.grid_size)
+        for one in self._sorted:
+            if not isinstance(one.domain, GridSearch):
+                values[one.key] = value(one.domain)
+        return values
 
     def to_json(self) -> dict[str, Any]:
         """The space with its domains in their JSON form, which `Space` accepts."""
-        forms = {path: domain.to_json() for path, domain in self._domains}
-        return _fill(self._tree, (), forms)
+        form: dict[str, Any] = to_json(self._tree)
+        return form
 
 
-def _parse(value: Any, path: str) -> Any:
-    """The tree of dicts, domains and constants that `value`, standing at `path`, describes."""
-    if isinstance(value, Domain):
-        return value
-    if not isinstance(value, Mapping):
-        return plain(value, path)
-    if len(value) == 1:
-        ((name, arguments),) = value.items()
-        if name in DOMAINS and isinstance(arguments, list):
-            return _domain(DOMAINS[name], arguments, path)
-    for key in value:
-        if not isinstance(key, str) or not key:
-            raise SpecificationError(f"{path}: the key {key!r} must be a non-empty text")
-    return {key: _parse(item, f"{path}.{key}") for key, item in value.items()}
+def _fill(tree: Any, key: Key, values: Mapping[Key, Any]) -> Any:
+    """A copy of `tree` with the domain at each key replaced by its value."""
+    if isinstance(tree, dict):
+        return {name: _fill(inside, (*key, name), values) for name, inside in tree.items()}
+    if isinstance(tree, Domain):
+        value = values[key]
+        if isinstance(tree, Choice) and tree.conditional:
+            return _fill(tree.options[value], (*key, value), values)
+    else:
+        value = tree
+    # A list belongs to the space: training code that changes it must not change the space.
+    return copy.deepcopy(value) if isinstance(value, list | dict) else value
 
 
-def _domain(kind: type[Domain], arguments: list[Any], path: str) -> Domain:
-    names = [field.name for field in fields(kind)]
-    try:
-        if issubclass(kind, Choice):
-            return kind(arguments)
-        if len(arguments) != len(names):
-            raise SpecificationError(
-                f"{kind.name} takes {len(names)} values [{', '.join(names)}], not {arguments!r}"
-            )
-        return kind(*arguments)
-    except SpecificationError as error:
-        raise SpecificationError(f"{path}: {error}") from None
+def _choices(tree: Any) -> Iterator[Choice]:
+    for domain in domains_in(tree):
+        if isinstance(domain, Choice):
+            yield domain
+            for option in domain.options:
+                yield from _choices(option)
 
 
-def _leaves(tree: dict[str, Any], path: Path) -> Iterator[tuple[Path, Domain]]:
-    for key, value in tree.items():
-        if isinstance(value, Domain):
-            yield (*path, key), value
-        elif isinstance(value, dict):
-            yield from _leaves(value, (*path, key))
-
-
-def _fill(tree: dict[str, Any], path: Path, values: Mapping[Path, Any]) -> dict[str, Any]:
-    """A copy of `tree` with the domain at each path replaced by its value."""
-    filled: dict[str, Any] = {}
-    for key, value in tree.items():
-        here = (*path, key)
-        if isinstance(value, Domain):
-            value = values[here]
-        elif isinstance(value, dict):
-            filled[key] = _fill(value, here, values)
-            continue
-        # A list belongs to the space: training code that changes it must not change the space.
-        filled[key] = copy.deepcopy(value) if isinstance(value, list | dict) else value
-    return filled
-
-
-def _accepted(tree: dict[str, Any], given: Any, path: str) -> dict[str, Any]:
-    """What `given`, standing at `path`, says about the hyperparameters of `tree`."""
-    if not isinstance(given, Mapping):
-        raise SpecificationError(f"{path}={given!r}: must be a dict of hyperparameters")
-    values: dict[str, Any] = {}
-    for key, value in given.items():
-        here = f"{path}.{key}"
-        if key not in tree:
-            close = difflib.get_close_matches(str(key), tree, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(tree)}"
-            raise SpecificationError(f"{here}={value!r}: the space has no such key; {hint}")
-        inside = tree[key]
-        if isinstance(inside, dict):
-            values[key] = _accepted(inside, value, here)
-            continue
-        value = plain(value, here)
-        try:
-            if isinstance(inside, Domain):
-                values[key] = copy.deepcopy(inside.accepted(value))
-            elif text(value) == text(inside):
-                values[key] = value
-            else:
-                raise ValueError
-        except (ValueError, OverflowError):
-            constant = not isinstance(inside, Domain)
-            allowed = f"{inside!r}, a constant of the space" if constant else inside.allowed
-            raise SpecificationError(f"{here}={value!r}: must be {allowed}") from None
-    return values
-
-
-def _overlaid(
-    tree: dict[str, Any], config: Mapping[str, Any], part: Mapping[str, Any]
-) -> dict[str, Any]:
-    merged: dict[str, Any] = {}
-    for key, inside in tree.items():
-        if key not in part:
-            merged[key] = config[key]
-        elif isinstance(inside, dict):
-            merged[key] = _overlaid(inside, config[key], part[key])
-        else:
-            merged[key] = copy.deepcopy(part[key])
-    return merged
+def _values(tree: Any, key: Key, config: Any) -> dict[Key, Any]:
+    if isinstance(tree, dict):
+        values: dict[Key, Any] = {}
+        if isinstance(config, Mapping):
+            for name, inside in tree.items():
+                if name in config:
+                    values |= _values(inside, (*key, name), config[name])
+        return values
+    if not isinstance(tree, Domain):
+        return {}
+    if not isinstance(tree, Choice) or not tree.conditional:
+        return {key: config}
+    option = option_of(tree, config)
+    if option is None:
+        return {}
+    return {key: option} | _values(tree.options[option], (*key, option), config)

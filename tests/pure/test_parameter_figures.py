@@ -12,7 +12,7 @@ from asha_queue.figures.parameters import Parameter
 from asha_queue.figures.parameters import _lines as lines
 from asha_queue.figures.results import Results
 from asha_queue.result import Result
-from asha_queue.search.space import choice, grid_search
+from asha_queue.search.space import Space, choice, grid_search
 from tests.pure.entries import completed, scheduled
 from tests.pure.pictured import drawn_points, played, result_of, specification, validated
 
@@ -131,7 +131,8 @@ def test_far_values_are_left_out_of_the_parallel_axes() -> None:
 def test_options_are_told_apart_by_what_they_are() -> None:
     options = [1, "1", True, None, [1, 2], {"a": 1}]
     for domain in (choice(options), grid_search(options)):
-        one = Parameter("x", ("x",), domain)
+        space = Space({"x": domain})
+        [one] = [Parameter(space, described) for described in space.hyperparameters]
         column = one.column([{"x": option} for option in options])
         assert column.tolist() == [0, 1, 2, 3, 4, 5]
         assert np.isnan(one.column([{"x": "other"}, {}, {"x": 2}])).all()

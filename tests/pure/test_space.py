@@ -213,7 +213,16 @@ def test_the_json_form_survives_a_journey_and_draws_the_same(mapping: dict[str, 
         (lambda: normal(0, 0), r"normal\(mean=0, sd=0\): sd must be greater than 0"),
         (lambda: choice([]), r"choice\(options=\[\]\): options must not be empty"),
         (lambda: choice("abc"), "options must be a list"),
-        (lambda: choice([uniform(0, 1)]), "choice option Uniform.*must be a domain, or a number"),
+        (lambda: choice([1, {1, 2}]), r"choice option 1=\{1, 2\}: must be a domain, or a number"),
+        (
+            lambda: choice([{"a": [uniform(0, 1)]}]),
+            r"choice option 0\.a=Uniform.*: must be a domain, or a number",
+        ),
+        (
+            lambda: choice([1, {"a": grid_search([1])}]),
+            "choice option 1: cannot hold a grid_search, as it is drawn in some trials only; use "
+            "choice there",
+        ),
         (lambda: grid_search([]), r"grid_search\(options=\[\]\): options must not be empty"),
     ],
 )
