@@ -212,6 +212,8 @@ def _getter(result: Result, name: str, wanted: str) -> Get:
         return lambda trial: trial.metrics.get(name)
     if name in _ALIASES:
         return COLUMNS[_ALIASES[name]]
+    if name in result.specification.parameters.names:  # of an option that no trial has taken
+        return lambda trial: None
     raise ChoiceError(f"{wanted}: there is no {name!r}; there are {', '.join(names(result))}")
 
 

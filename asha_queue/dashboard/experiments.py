@@ -24,12 +24,11 @@ from asha_queue.coordinator.slots import Want, divide
 from asha_queue.dashboard.followed import Followed, Look
 from asha_queue.dashboard.query import EVERYTHING, Query
 from asha_queue.errors import AshaQueueError, ChoiceError, StoreUnavailable, UnknownExperiment
-from asha_queue.figures import columns_of, draw, most_results, preview, trial_curve
+from asha_queue.figures import columns_of, draw, most_results, parameters, preview, trial_curve
 from asha_queue.handle import uid_of
 from asha_queue.importance import Importances
 from asha_queue.logs import Logs, Tail
 from asha_queue.result import Result
-from asha_queue.search.configuration import flatten
 from asha_queue.selection import choose, row
 from asha_queue.store.contract import Store, Worker
 from asha_queue.tally import REMEMBERED
@@ -142,7 +141,8 @@ class Experiments:
             "matching": matching,
             "pages": max(1, -(-matching // ROWS)),
             "wrong": wrong,
-            "parameters": list(flatten(result.trials[0].config)) if result.trials else [],
+            "names": result.specification.parameters.names,
+            "parameters": [parameter.name for parameter in parameters(result)],
         }
 
     def overview(self, name: str) -> dict[str, Any]:

@@ -31,6 +31,8 @@ from asha_queue.search.space import Space
 LINES = 2000
 #: Width of the column in which dots of one category lie beside each other, of 1 between columns.
 COLUMN = 0.5
+#: How far below an axis lines pass that have no value there, of its length.
+GAP = 0.15
 #: Characters of a category's name.
 NAME = 14
 #: Whole numbers up to so many have a tick each.
@@ -67,6 +69,17 @@ class Parameter:
         if not isinstance(self.domain, Choice):
             return None
         return [_name(option) for option in self.described.labels or self.domain.options]
+
+    @property
+    def when(self) -> str:
+        """The option inside which it is, `optimizer is sgd`; empty if it is always there."""
+        condition = self.described.condition
+        if condition is None:
+            return ""
+        choice = next(
+            one for one in self.space.hyperparameters if one.key == condition.choice and one.labels
+        )
+        return f"{choice.name} is {(choice.labels or ())[condition.option]}"
 
     def column(self, configs: Sequence[Any]) -> Floats:
         """Its value in each configuration: the place of the option in a choice, NaN where it is
@@ -214,6 +227,23 @@ def _lines(results: Results, mode: str, budget: int = LINES) -> Ints:
 
 
 def _dimension(one: Parameter, column: Floats, exact: bool) -> dict[str, Any]:
+    """An axis; where a trial lacks the parameter its line passes below all values, at a dash."""
+    axis = _axis(one, column, exact)
+    absent = np.isnan(column)
+    if not absent.any():
+        return axis
+    low, high = axis["range"]
+    below = low - (1.0 if one.categories is not None else GAP * (high - low))
+    ticks = axis.get("tickvals") or np.linspace(low, high, 5).tolist()
+    return axis | {
+        "values": [below if gone else at for gone, at in zip(absent, axis["values"], strict=True)],
+        "range": [below, high],
+        "tickvals": [below, *ticks],
+        "ticktext": ["–", *axis.get("ticktext", [f"{tick:.4g}" for tick in ticks])],
+    }
+
+
+def _axis(one: Parameter, column: Floats, exact: bool) -> dict[str, Any]:
     label = escape(one.name)
     if one.categories is not None:
         count = len(one.categories)

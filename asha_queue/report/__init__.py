@@ -8,7 +8,6 @@ Rules
 * The tables say what the figures show, for readers without JavaScript or eyesight.
 """
 
-import json
 import time
 from importlib.resources import files
 from typing import Any
@@ -17,9 +16,10 @@ import msgspec
 from tornado.template import Template
 
 from asha_queue.figures import FIGURES, SCRIPT, Figure, draw, parameters, rung_colour, steps
+from asha_queue.figures.parameters import Parameter
 from asha_queue.result import Result
 from asha_queue.search.configuration import flatten, short
-from asha_queue.search.space import Choice, Domain
+from asha_queue.search.domains import shown
 from asha_queue.selection import choose
 from asha_queue.views import duration, number, savings
 
@@ -49,7 +49,7 @@ def report(result: Result, made: float) -> str:
         number=number,
         savings=savings,
         short=short,
-        space=[(parameter.name, _written(parameter.domain)) for parameter in parameters(result)],
+        space=[(parameter.name, _written(parameter)) for parameter in parameters(result)],
     ).decode()
 
 
@@ -73,10 +73,11 @@ def _figures(result: Result) -> list[dict[str, Any]]:
     return found
 
 
-def _written(domain: Domain) -> str:
-    """A domain as users write it: `loguniform(0.0001, 1.0)`."""
-    values = json.dumps(domain.to_json()[domain.name], ensure_ascii=False)
-    return f"{domain.name}({values if isinstance(domain, Choice) else values[1:-1]})"
+def _written(parameter: Parameter) -> str:
+    """Its domain as users write it, `loguniform(0.0001, 1.0)`, and the option it belongs to."""
+    labels = parameter.described.labels
+    domain = f"{parameter.domain.name} of {', '.join(labels)}" if labels else ""
+    return (domain or shown(parameter.domain)) + (f" if {parameter.when}" if parameter.when else "")
 
 
 def _json(figure: Figure) -> str:

@@ -97,6 +97,11 @@ class Space:
         return sum(not isinstance(one.domain, GridSearch) for one in self._sorted)
 
     @property
+    def names(self) -> list[str]:
+        """The dotted names that configurations have, constants too, those of any option."""
+        return list(dict.fromkeys(_names(self._tree, "")))
+
+    @property
     def ambiguous(self) -> bool:
         """Whether some value may fit two options of a conditional choice."""
         choices = [domain for domain in _choices(self._tree) if domain.conditional]
@@ -192,6 +197,17 @@ def _fill(tree: Any, key: Key, values: Mapping[Key, Any]) -> Any:
         value = tree
     # A list belongs to the space: training code that changes it must not change the space.
     return copy.deepcopy(value) if isinstance(value, list | dict) else value
+
+
+def _names(tree: Any, name: str) -> Iterator[str]:
+    if isinstance(tree, dict):
+        for key, inside in tree.items():
+            yield from _names(inside, f"{name}.{key}" if name else key)
+    elif isinstance(tree, Choice):
+        for option in tree.options:
+            yield from _names(option, name)
+    else:
+        yield name
 
 
 def _choices(tree: Any) -> Iterator[Choice]:

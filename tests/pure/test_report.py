@@ -71,7 +71,7 @@ def test_it_tells_the_headline_the_best_trials_the_rungs_and_what_went_wrong() -
         "of 30",
         f"{1 - result.resource_spent / 270:.1%} of 270 saved",
         "loguniform(0.0001, 1.0)",
-        'choice(["small", "<b>large</b>", null])',
+        "choice(['small', '<b>large</b>', None])",
         "boom",
         "loss is nan",
     ):
