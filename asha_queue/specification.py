@@ -23,6 +23,8 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from asha_queue.errors import SpecificationError
+from asha_queue.search.combinations import SMALL
+from asha_queue.search.domains import shown
 from asha_queue.search.ladder import Ladder
 from asha_queue.search.plan import Plan
 from asha_queue.search.space import Space
@@ -72,9 +74,10 @@ class Specification(BaseModel):
     seed: int | None = Field(
         default=None, ge=0, description="a whole number of at least 0, or None for any"
     )
-    sampler: Literal["random", "sobol"] = Field(
+    sampler: Literal["random", "sobol", "grid"] = Field(
         default="random",
-        description="'random', or 'sobol' for points that fill the space evenly",
+        description="'random', 'sobol' for points that fill the space evenly, or 'grid' for every "
+        "combination of a discrete space",
     )
     initial_configs: list[dict[str, Any]] = Field(
         default=[],
@@ -174,6 +177,18 @@ class Specification(BaseModel):
             raise ValueError(
                 f"grace_period={self.grace_period}: must be at most max_t, which is {self.max_t}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _combine(self) -> Self:
+        if self.sampler != "grid":
+            return self
+        space = Space(self.space)
+        if space.combinations is None:
+            raise ValueError(_no_grid(space))
+        # Each once, however many more are allowed.
+        most = max(space.combinations.size, len(self.initial_configs))
+        object.__setattr__(self, "num_samples", min(self.num_samples, most))
         return self
 
     def model_post_init(self, context: Any, /) -> None:
@@ -290,6 +305,20 @@ def reference(function: Callable[..., Any], directory: str | Path | None = None)
     file = Path(directory, code.co_filename)
     shown = file.relative_to(directory) if file.is_relative_to(directory) else file
     return f"{shown.as_posix()}:{name}"
+
+
+def _no_grid(space: Space) -> str:
+    """Why a space has no grid of all its combinations."""
+    if not space.unlisted:
+        return (
+            f"sampler='grid': the space has more than {SMALL:,} combinations; use fewer values, or "
+            "sampler='random'"
+        )
+    domains = ", ".join(f"space.{one.name} = {shown(one.domain)}" for one in space.unlisted)
+    return (
+        f"sampler='grid': takes every combination of discrete domains, which {domains} cannot give "
+        "(or has too many values for); use choice, randint or quniform there, or sampler='random'"
+    )
 
 
 def _line(model: type[Specification], given: Mapping[str, Any], detail: ErrorDetails) -> str:

@@ -14,12 +14,7 @@ from typing import Any
 
 from asha_queue.search.combinations import Combinations
 from asha_queue.search.domains import GridSearch
-from asha_queue.search.hyperparameters import Hyperparameter
 from asha_queue.search.space import Space
-
-#: Configurations of a space in which none is repeated before its time. In larger spaces an accident
-#: is rare; this bounds memory too.
-SMALL = 100_000
 
 
 class Points:
@@ -34,16 +29,10 @@ class Points:
     def of(cls, space: Space) -> "Points | None":
         """None for a space with a grid, with a continuous domain, of more than SMALL points, or
         in which a configuration may have two numbers, as options of a choice overlap."""
-        listed: list[tuple[Hyperparameter, list[Any]]] = []
-        for one in sorted(space.hyperparameters, key=lambda one: one.key):
-            grid = isinstance(one.domain, GridSearch)
-            if grid or (values := one.domain.listed(SMALL)) is None:
-                return None
-            listed.append((one, values))
-        combinations = Combinations(listed)
-        if combinations.size > SMALL or space.ambiguous:
+        grid = any(isinstance(one.domain, GridSearch) for one in space.hyperparameters)
+        if grid or space.combinations is None or space.ambiguous:
             return None
-        return cls(space, combinations)
+        return cls(space, space.combinations)
 
     def number(self, config: Mapping[str, Any]) -> int | None:
         """The number of a configuration; None if the space has no such one."""

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from asha_queue.errors import SpecificationError
+from asha_queue.samplers.grid import Grid
 from asha_queue.samplers.history import History
 from asha_queue.samplers.sampler import Random, Sampler
 from asha_queue.samplers.sobol import Sobol
@@ -27,7 +28,7 @@ REDRAWS = 10
 #: Tells the random numbers of a trial's redraws from those of its first draw.
 AGAIN = 1
 
-SAMPLERS: dict[str, type[Sampler]] = {"random": Random, "sobol": Sobol}
+SAMPLERS: dict[str, type[Sampler]] = {"random": Random, "sobol": Sobol, "grid": Grid}
 
 
 def require(specification: Specification) -> None:

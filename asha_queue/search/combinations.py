@@ -11,11 +11,15 @@ from typing import Any
 from asha_queue.search.domain import text
 from asha_queue.search.hyperparameters import Condition, Hyperparameter, Key
 
+#: Combinations that are numbered, at most: their values are kept, and which were started.
+SMALL = 100_000
+
 
 class Combinations:
     """Numbers the combinations of values from 0 to `size` - 1.
 
-    `listed` holds the values of each hyperparameter; the one given last varies fastest.
+    `listed` holds the values of each hyperparameter; the one given last varies fastest. Inside an
+    option of a choice that is not listed, they count as if they were always active.
     """
 
     def __init__(self, listed: Sequence[tuple[Hyperparameter, Sequence[Any]]]) -> None:
@@ -27,7 +31,9 @@ class Combinations:
         #: Those that share a condition, in the order given.
         self._under: dict[Condition | None, list[Hyperparameter]] = defaultdict(list)
         for one, _ in listed:
-            self._under[one.condition].append(one)
+            condition = one.condition
+            listed_too = condition is not None and condition.choice in self._listed
+            self._under[condition if listed_too else None].append(one)
         #: How many there are of each hyperparameter with those inside its options, and before each
         #: option of a choice.
         self._sizes: dict[Key, int] = {}

@@ -13,12 +13,13 @@ only key: `{"loguniform": [0.0001, 1.0]}`, `{"choice": [16, 32]}`, `{"grid_searc
 
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from asha_queue.errors import SpecificationError
-from asha_queue.search.combinations import Combinations
+from asha_queue.search.combinations import SMALL, Combinations
 from asha_queue.search.domain import Domain
 from asha_queue.search.domains import (
     Choice,
@@ -37,7 +38,7 @@ from asha_queue.search.domains import (
     uniform,
 )
 from asha_queue.search.fitting import accepted, apart, option_of
-from asha_queue.search.hyperparameters import INACTIVE, Key, hyperparameters
+from asha_queue.search.hyperparameters import INACTIVE, Hyperparameter, Key, hyperparameters
 
 __all__ = [
     "Choice",
@@ -79,12 +80,13 @@ class Space:
         #: In the order in which they were written, a choice before those inside its options.
         self.hyperparameters = hyperparameters(tree)
         # Sorted, so that a configuration does not depend on the order in which keys are written.
-        self._sorted = sorted(self.hyperparameters, key=lambda one: one.key)
+        in_order = sorted(self.hyperparameters, key=lambda one: one.key)
+        self._drawn_ones = [one for one in in_order if not isinstance(one.domain, GridSearch)]
         # The first grid is the one that varies fastest.
         self._grid = Combinations(
             [
                 (one, one.domain.options)
-                for one in reversed(self._sorted)
+                for one in reversed(in_order)
                 if isinstance(one.domain, GridSearch)
             ]
         )
@@ -94,7 +96,20 @@ class Space:
     @property
     def dimensions(self) -> int:
         """Hyperparameters that are drawn: all domains but grids, active or not."""
-        return sum(not isinstance(one.domain, GridSearch) for one in self._sorted)
+        return len(self._drawn_ones)
+
+    @property
+    def unlisted(self) -> list[Hyperparameter]:
+        """Those that are drawn and continuous, or of more than SMALL values."""
+        return [one for one in self._drawn_ones if one.domain.listed(SMALL) is None]
+
+    @cached_property
+    def combinations(self) -> Combinations | None:
+        """Those of all that is drawn, in a fixed order; None if they are more than SMALL."""
+        listed = [(one, one.domain.listed(SMALL)) for one in self._drawn_ones]
+        known = [(one, values) for one, values in listed if values is not None]
+        combinations = Combinations(known) if len(known) == len(listed) else None
+        return combinations if combinations and combinations.size <= SMALL else None
 
     @property
     def names(self) -> list[str]:
@@ -119,6 +134,13 @@ class Space:
     def sample(self, rng: np.random.Generator, trial: int) -> dict[str, Any]:
         """A configuration from `rng`, at the trial's point of the grid."""
         return self.filled(self._drawn(trial, lambda domain: domain.sample(rng)))
+
+    def combined(self, number: int, trial: int) -> dict[str, Any]:
+        """The configuration of that combination, at the trial's point of the grid; only where
+        there are `combinations`."""
+        assert self.combinations is not None, "the combinations are not listed"
+        point = self._grid.values(trial % self.grid_size)
+        return self.filled(point | self.combinations.values(number))
 
     def at(self, shares: Sequence[float], trial: int) -> dict[str, Any]:
         """The configuration at a point of the unit cube of `dimensions`, and at the trial's point
@@ -174,9 +196,8 @@ class Space:
         """A value of each hyperparameter, of inactive ones too: that each takes its turn keeps
         the others' values independent of what a choice has taken."""
         values = self._grid.values(trial % self.grid_size)
-        for one in self._sorted:
-            if not isinstance(one.domain, GridSearch):
-                values[one.key] = value(one.domain)
+        for one in self._drawn_ones:
+            values[one.key] = value(one.domain)
         return values
 
     def to_json(self) -> dict[str, Any]:

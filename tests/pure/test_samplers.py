@@ -15,7 +15,8 @@ from asha_queue.samplers import Suggestions, prepare, require, suggestions
 from asha_queue.samplers.history import History, Observation
 from asha_queue.samplers.sampler import Random, Sampler
 from asha_queue.samplers.sobol import BLOCK
-from asha_queue.samplers.started import SMALL, Ahead, Points, Started
+from asha_queue.samplers.started import Ahead, Points, Started
+from asha_queue.search.combinations import SMALL
 from asha_queue.search.domains import Domain
 from asha_queue.search.rules import check
 from asha_queue.search.space import (

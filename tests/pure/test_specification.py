@@ -121,8 +121,8 @@ def test_a_specification_knows_its_ladder_its_space_and_its_number_of_trials() -
         ({"num_samples": -1}, "num_samples=-1: must be a whole number of at least 1"),
         ({"metric": ""}, "metric='': must be the name of the reported number"),
         ({"seed": -1}, "seed=-1: must be a whole number of at least 0, or None for any"),
-        ({"sampler": "sobel"}, "sampler='sobel': must be 'random', or 'sobol' for points that"),
-        ({"sampler": None}, "sampler=None: must be 'random', or 'sobol'"),
+        ({"sampler": "sobel"}, "sampler='sobel': must be 'random', 'sobol' for points that"),
+        ({"sampler": None}, "sampler=None: must be 'random', 'sobol' for"),
         ({"initial_configs": {"lr": 1}}, "initial_configs={'lr': 1}: must be a list of"),
         ({"initial_configs": [3]}, "initial_configs[0]=3: must be a dict of hyperparameters"),
         (
