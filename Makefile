@@ -14,6 +14,8 @@ MINUTES ?= 5
 TABLES ?= tables
 FLEETS ?= 4
 PEERS := ray-tune syne-tune optuna
+# … whose rules are played here, too
+RULES := rule-of-ray-tune-asha,rule-of-syne-tune-promotion,rule-of-syne-tune-stopping,rule-of-optuna-sh
 # BROKER=redis://HOST:PORT/DB: the broker of worker, coordinator, submit and flower
 BROKER ?=
 
@@ -55,7 +57,7 @@ bench-peers: .venv/.for-test $(PEERS:%=.peers/%/.ready)  ## play the schedulers 
 	for peer in $(PEERS); do .peers/$$peer/bin/python -m tests.benchmarks.quality.peers \
 	  $$peer --tables $(TABLES) --workers $(FLEETS) --into .peers/curves || exit; done
 	$(BIN)/python -m tests.benchmarks.quality --tables $(TABLES) --workers $(FLEETS) \
-	  --methods asha,asha/eta=3,sha,random --peers .peers/curves
+	  --methods asha,asha/eta=3,sha,random,$(RULES) --peers .peers/curves
 
 bench-table: .venv/.for-test  ## make a table for it in TABLES by real trainings, in some minutes
 	$(BIN)/python -m tests.benchmarks.quality.make_table $(TABLES)/digits.npz

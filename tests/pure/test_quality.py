@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -336,15 +337,33 @@ def test_methods_are_compared_in_pairs_of_one_task_and_seed() -> None:
     noise = rng.uniform(size=40)
     others = [measured(n, noise[n], name="ab"[n % 2]) for n in range(40)]
     better = [measured(n, noise[n] - 0.01 * (n % 4), name="ab"[n % 2]) for n in range(40)]
-    found = compare(better, others[::-1])
+    found = compare(better, others[::-1], 10)
     assert found.pairs == 40
     assert found.difference == pytest.approx(-0.015)
     assert -0.021 < found.low < -0.015 < found.high < -0.009
     assert found.wins == pytest.approx(0.75 + 0.25 / 2)
     # seeds that only one of them has are no pair, and one pair of a task has no interval
-    few = compare(better[:3], others)
+    few = compare(better[:3], others, 10)
     assert few.pairs == 3
     assert math.isnan(few.low)
+    assert math.isnan(few.area.low)
+
+
+def test_ratios_are_geometric_means_over_tasks_of_what_is_a_mean_over_runs() -> None:
+    # of task a half of the other's area, of task b twice as much in four runs of the same size
+    ours = [measured(n, area, name="a") for n, area in enumerate([0.1, 0.3])]
+    ours += [measured(n, 0.8, top=2.0, name="b") for n in range(4)]
+    theirs = [measured(n, area, name="a") for n, area in enumerate([0.6, 0.2])]
+    theirs += [measured(n, 0.1, top=None if n == 0 else 1.0, name="b") for n in range(4)]
+    found = compare(ours, theirs, horizon=5)
+    assert found.area.mean == pytest.approx(math.sqrt(0.5 * 8))
+    assert found.area.worst == pytest.approx(8)
+    assert found.area.low <= found.area.mean <= found.area.high
+    # at the top: 1 and 1, then 2 and the mean of 5, which is the horizon, and three times 1
+    assert found.top.mean == pytest.approx(math.sqrt(1 * (2 / 2)))
+    assert (found.share, found.other_share) == (1.0, 5 / 6)
+    back = compare(theirs, ours, horizon=5)
+    assert back.area.mean == pytest.approx(1 / found.area.mean)
 
 
 # Tables
@@ -452,6 +471,8 @@ def test_the_command_prints_a_table_with_each_method_and_plots_it(
         ["random", "3"],
         ["random", "3"],
     ]
+    # how far the first method is ahead
+    assert len(re.findall(r"^asha +random +3 +\d\.\d{3} \(", out, re.MULTILINE)) == 2
     assert "4 workers: 6 of 6 runs" in err
     assert "asha used up all 60 rows of steady" in err
     page = plot.read_text()
@@ -467,6 +488,7 @@ def test_the_command_prints_json_without_nan(
     [told] = json.loads(capsys.readouterr().out)
     assert told["world"]["drop"] == 0.2
     assert told["methods"]["one-epoch"]["against"]["sha"]["pairs"] == 1
+    assert told["methods"]["one-epoch"]["against"]["sha"]["area"]["mean"] > 0
     assert told["methods"]["sha"]["summary"]["area"]["error"] is None
     assert len(told["methods"]["sha"]["runs"]) == 1
 

@@ -8,7 +8,10 @@ for a search that knows the best at once; then regret when a share of the time h
 until something is seen that only 1 % of configurations reach, the share of runs that see it, full
 trainings and milliseconds per decision. A "tail" is the mean of the worst tenth of runs, of what
 stands before it. R is the time of a full training. Differences are of areas, in pairs; below 0 is
-better than the first method, and an interval without 0 is hardly chance.
+better than the first method, and an interval without 0 is hardly chance. Below stands how far
+ahead of each other the first is: the geometric mean over tasks of its area by the other's, of the
+task at which that is worst, and of the times to the top, in which the horizon stands for runs that
+never get there.
 
 Ctrl-C ends it with what there is.
 """

@@ -9,10 +9,14 @@
   their areas. Its interval holds 95 % of the means of pairs drawn with repetition, as many of each
   task as it has: tasks are what they are, seeds could have been others. There is none where a task
   has a single pair.
+* They are compared by ratios, too, which say how much ahead one is where regrets of tasks are not
+  of a size: the mean area of a task by the other's, and the geometric mean of that over tasks; the
+  same of times to the top, in which the horizon stands for runs that never get there. That flatters
+  whoever misses more. Intervals are drawn alike.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,15 +80,30 @@ class Summary:
 
 
 @dataclass(frozen=True, slots=True)
+class Ratio:
+    """A geometric mean over tasks, below 1 if better, its 95 % interval, and the worst task's."""
+
+    mean: float
+    low: float
+    high: float
+    worst: float
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
     """The mean difference of areas, below 0 if better, its 95 % interval, and the wins in pairs;
-    half a win each where they are equal."""
+    half a win each where they are equal. Then ratios of areas and of times to the top, and the
+    shares of runs that get there."""
 
     pairs: int
     difference: float
     low: float
     high: float
     wins: float
+    area: Ratio
+    top: Ratio
+    share: float
+    other_share: float
 
 
 def measure(run: Run) -> Measures:
@@ -137,24 +156,52 @@ def _tail(values: Sequence[float]) -> float:
     return float(np.mean(worst))
 
 
-def compare(runs: Sequence[Measures], others: Sequence[Measures]) -> Comparison:
-    """`runs` against `others`, in the pairs that both have; there must be one."""
-    theirs = {(run.task, run.seed): run.area for run in others}
-    by_task: dict[str, list[float]] = {}
+def compare(runs: Sequence[Measures], others: Sequence[Measures], horizon: float) -> Comparison:
+    """`runs` against `others`, in the pairs that both have; there must be one. The horizon is in
+    full trainings."""
+    theirs = {(run.task, run.seed): run for run in others}
+    by_task: dict[str, list[tuple[Measures, Measures]]] = {}
     for run in runs:
         if (run.task, run.seed) in theirs:
-            difference = run.area - theirs[run.task, run.seed]
-            by_task.setdefault(run.task, []).append(difference)
-    differences = np.concatenate([np.array(found) for found in by_task.values()])
+            by_task.setdefault(run.task, []).append((run, theirs[run.task, run.seed]))
+    pairs = [pair for found in by_task.values() for pair in found]
     rng = np.random.default_rng(0)
-    sums = np.zeros(DRAWS)
-    for found in by_task.values():
-        drawn = rng.integers(len(found), size=(DRAWS, len(found)))
-        sums += np.array(found)[drawn].sum(axis=1)
-    low, high = np.quantile(sums / len(differences), [0.025, 0.975])
-    if min(len(found) for found in by_task.values()) < 2:
-        low = high = math.nan
-    wins = np.mean(differences < 0) + np.mean(differences == 0) / 2
+    # of each task, draws × pairs; what was found itself comes first
+    drawn = [
+        np.concatenate(
+            [[np.arange(len(found))], rng.integers(len(found), size=(DRAWS, len(found)))]
+        )
+        for found in by_task.values()
+    ]
+    alone = min(len(found) for found in by_task.values()) < 2
+
+    def interval(figures: Floats) -> tuple[float, float]:
+        low, high = np.quantile(figures[1:], [0.025, 0.975])
+        return (math.nan, math.nan) if alone else (float(low), float(high))
+
+    def means(of: Callable[[Measures], float], which: int) -> list[Floats]:
+        """Of each task, the mean of one side in each draw."""
+        return [
+            np.array([of(pair[which]) for pair in found])[indices].mean(axis=1)
+            for found, indices in zip(by_task.values(), drawn, strict=True)
+        ]
+
+    def ratio(of: Callable[[Measures], float]) -> Ratio:
+        logs = np.log(means(of, 0)) - np.log(means(of, 1))
+        figures = np.exp(logs.mean(axis=0))
+        return Ratio(float(figures[0]), *interval(figures), float(np.exp(logs[:, 0].max())))
+
+    weights = np.array([len(found) for found in by_task.values()]) / len(pairs)
+    areas = np.array(means(lambda run: run.area, 0)) - np.array(means(lambda run: run.area, 1))
+    differences = weights @ areas
+    of_pairs = np.array([run.area - other.area for run, other in pairs])
     return Comparison(
-        len(differences), float(differences.mean()), float(low), float(high), float(wins)
+        pairs=len(pairs),
+        difference=float(differences[0]),
+        **dict(zip(("low", "high"), interval(differences), strict=True)),
+        wins=float(np.mean(of_pairs < 0) + np.mean(of_pairs == 0) / 2),
+        area=ratio(lambda run: run.area),
+        top=ratio(lambda run: horizon if run.top is None else run.top),
+        share=float(np.mean([run.top is not None for run, _ in pairs])),
+        other_share=float(np.mean([other.top is not None for _, other in pairs])),
     )

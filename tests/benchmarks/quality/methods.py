@@ -2,18 +2,20 @@
 
 `asha` is the project's own search, with the defaults that an experiment has. `eta` is the reduction
 factor and `from` the level of the first rung, of methods that have them; `sampler` chooses rows.
-Whatever is added to METHODS or SAMPLERS can be asked for by its name.
+Whatever is added to METHODS, RULES or SAMPLERS can be asked for by its name.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 
 from asha_queue.search.asha import Asha, Decision
 from asha_queue.search.goal import Goal
 from asha_queue.search.ladder import Ladder
 from asha_queue.search.plan import Plan
 from asha_queue.specification import Specification
-from tests.benchmarks.quality import baselines
+from tests.benchmarks.quality import baselines, rules
+from tests.benchmarks.quality.peers.curves import RULE_OF
 from tests.benchmarks.quality.play import Method, Run, Segment, World, play
 from tests.benchmarks.quality.samplers import SAMPLERS
 from tests.benchmarks.quality.tables import Task
@@ -62,6 +64,14 @@ def _asha(ladder: Ladder, trials: int) -> Method:
     return Searched(Asha(Plan(ladder, Goal(METRIC, "min"), trials)))
 
 
+def _stopping(goes_on: rules.GoesOn, shares: Callable[[Ladder], list[Fraction]]) -> "Make":
+    return lambda ladder, trials: rules.Stopping(goes_on, shares(ladder), ladder, trials)
+
+
+def _syne_promotion(ladder: Ladder, trials: int) -> Method:
+    return rules.Promotion(rules.syne_cut, rules.by_level(ladder), ladder, trials)
+
+
 def _brackets(rule: Callable[[Ladder], Iterator[baselines.Rungs]]) -> "Make":
     return lambda ladder, trials: baselines.Synchronous(rule(ladder), trials)
 
@@ -75,6 +85,17 @@ METHODS: dict[str, Make] = {
     "hyperband": _brackets(baselines.hyperband),
     "one-epoch": _brackets(baselines.one_epoch),
     "random": _brackets(baselines.random_search),
+}
+#: Rules of peers, played here (see `rules.py`), by what is played of the peers themselves.
+RULES: dict[str, Make] = {
+    f"{RULE_OF}{name}": make
+    for name, make in {
+        "ray-tune-asha": _stopping(rules.ray_goes_on, rules.alike),
+        "syne-tune-promotion": _syne_promotion,
+        "syne-tune-stopping": _stopping(rules.syne_goes_on, rules.by_level),
+        "optuna-sh": _stopping(rules.optuna_goes_on, rules.alike),
+        "asha-stopping": _stopping(rules.ours_goes_on, rules.alike),
+    }.items()
 }
 #: Methods without rungs of their own to choose.
 WITHOUT_LADDER = ("one-epoch", "random")
@@ -101,7 +122,7 @@ class Player:
 def player(text: str) -> Player:
     """The method of this name; MethodError says what there is."""
     name, *options = text.split("/")
-    if name not in METHODS:
+    if name not in METHODS | RULES:
         raise MethodError(f"{text}: no method is named {name!r}; there are {', '.join(METHODS)}")
     fields = Specification.model_fields
     numbers = {
@@ -124,4 +145,4 @@ def player(text: str) -> Player:
             raise MethodError(f"{text}: {key} must be a whole number of at least {least}")
         else:
             numbers[key] = int(value)
-    return Player(text, METHODS[name], sampler, numbers["eta"], numbers["from"])
+    return Player(text, (METHODS | RULES)[name], sampler, numbers["eta"], numbers["from"])

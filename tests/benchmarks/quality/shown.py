@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from tests.benchmarks.quality.measures import AT, Mean, Measures, compare, summary
+from tests.benchmarks.quality.measures import AT, Mean, Measures, Ratio, compare, summary
+from tests.benchmarks.quality.peers.curves import RULE_OF
 from tests.benchmarks.quality.play import World
 from tests.benchmarks.quality.tables import Floats
 
@@ -22,7 +23,8 @@ COLOURS = ("#2f66d8", "#c58700", "#2c8a4b", "#ba5fc2", "#df6445", "#148a9c", "#7
 
 
 def table(world: World, played: Played) -> str:
-    """One row for each method; the first of them is the one that others are compared with."""
+    """One row for each method; the first of them is the one that others are compared with, then
+    how far ahead of each it is, and rules of peers against their own classes."""
     first = next(iter(played))
     at = [f"at {share:.0%}" for share in AT]
     lines = [["method", "runs", "area ± s.e.", "tail", *at, "tail", "top 1 %", "share", "full"]]
@@ -36,11 +38,29 @@ def table(world: World, played: Played) -> str:
         if name == first:
             row += ["", ""]
         else:
-            found = compare(runs, played[first])
+            found = compare(runs, played[first], world.horizon)
             row.append(f"{found.difference:+.3f} ({_signed(found.low)} … {_signed(found.high)})")
             row.append(f"{found.wins:.0%}")
         lines.append(row)
-    return f"{heading(world)}\n\n{aligned(lines)}"
+    parts = [heading(world), aligned(lines)]
+    if len(played) > 1:
+        first, *others = played
+        parts.append(ratios(world, played, [(first, other) for other in others]))
+    if pairs := [(f"{RULE_OF}{name}", name) for name in played if f"{RULE_OF}{name}" in played]:
+        parts.append(ratios(world, played, pairs))
+    return "\n\n".join(parts)
+
+
+def ratios(world: World, played: Played, pairs: Sequence[tuple[str, str]]) -> str:
+    """How far ahead methods are of others: below 1 is better."""
+    lines = [["method", "against", "pairs", "area ×, 95 %", "worst task"]]
+    lines[0] += ["time to top 1 % ×, 95 %", "share there", "theirs"]
+    for name, other in pairs:
+        found = compare(played[name], played[other], world.horizon)
+        row = [name, other, str(found.pairs), _ratio(found.area), _number(found.area.worst)]
+        row += [_ratio(found.top), f"{found.share:.0%}", f"{found.other_share:.0%}"]
+        lines.append(row)
+    return aligned(lines)
 
 
 def heading(world: World) -> str:
@@ -71,6 +91,10 @@ def _mean(value: Mean) -> str:
     return f"{_number(value.mean)} ± {_number(value.error)}"
 
 
+def _ratio(value: Ratio) -> str:
+    return f"{_number(value.mean)} ({_number(value.low)} … {_number(value.high)})"
+
+
 def _number(value: float, digits: int = 3) -> str:
     return "–" if math.isnan(value) else f"{value:.{digits}f}"
 
@@ -85,7 +109,9 @@ def facts(world: World, played: Played) -> dict[str, Any]:
     methods = {
         name: {
             "summary": asdict(summary(runs)),
-            "against": {first: asdict(compare(runs, played[first]))} if name != first else {},
+            "against": {first: asdict(compare(runs, played[first], world.horizon))}
+            if name != first
+            else {},
             "runs": [asdict(run) for run in runs],
         }
         for name, runs in played.items()

@@ -18,6 +18,8 @@ from tests.benchmarks.quality.measures import Measures
 from tests.benchmarks.quality.play import World
 from tests.benchmarks.quality.tables import Floats, Task
 
+#: What stands before the name of a peer's method where its rule is played here.
+RULE_OF = "rule-of-"
 #: Digits kept of regret in a curve.
 DIGITS = 4
 
@@ -28,7 +30,7 @@ class Kept:
     def __init__(self, folder: Path, method: str, version: str, world: World) -> None:
         settings = {**asdict(world), "training": None}
         words = [f"{key[0]}{value:g}" for key, value in settings.items() if value]
-        self.path = folder / f"{method}-{'-'.join(words)}.json"
+        self.path = folder / f"{'-'.join([*method.split('/'), *words])}.json"
         self._head = {"method": method, "version": version, "world": asdict(world)}
         self._runs: list[dict[str, Any]] = []
         if self.path.exists():

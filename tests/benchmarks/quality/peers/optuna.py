@@ -1,4 +1,12 @@
-"""Optuna: its successive halving pruner, with trials in the usual order or drawn by its TPE."""
+"""Optuna: its pruners that halve, with trials in the usual order or drawn by its TPE.
+
+`optuna-sh` is its successive halving, `optuna-hyperband` its Hyperband, which gives each trial one
+of its brackets. Both play the reduction factor and the first level that this project has by
+default. With `/default` they have what Optuna gives to whoever names none: Hyperband a factor of 3,
+and both of them learn from the first trials how long trials are, and prune none of these.
+"""
+
+from collections.abc import Callable
 
 import numpy as np
 import optuna
@@ -9,16 +17,22 @@ from tests.benchmarks.quality.samplers import Shuffled
 from tests.benchmarks.quality.tables import Task
 
 VERSION = optuna.__version__
-FACTOR = 4
+#: From a task to a pruner.
+Pruner = Callable[[Task], optuna.pruners.BasePruner]
+#: From a task and a seed to who draws configurations.
+Draw = Callable[[Task, int], optuna.samplers.BaseSampler]
 
 
 class Halving:
     """A study with the pruner; what is not pruned goes on. Ranks NaN by itself."""
 
-    def __init__(self, task: Task, sampler: optuna.samplers.BaseSampler) -> None:
+    def __init__(self, task: Task, seed: int, pruner: Pruner, draw: Draw) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        pruner = optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=FACTOR)
-        self._study = optuna.create_study(sampler=sampler, pruner=pruner)
+        self._study = optuna.create_study(
+            sampler=draw(task, seed),
+            pruner=pruner(task),
+            study_name=f"{task.name}-{seed}",  # decides the brackets of its trials
+        )
         self._steps = task.steps
         self._trials: list[optuna.Trial] = []
         self._space = {
@@ -62,14 +76,48 @@ class Drawn:
         """The study was told."""
 
 
-def halving(task: Task, seed: int) -> tuple[Method, Sampler]:
-    scheduler = Halving(task, optuna.samplers.RandomSampler(seed=seed))
-    return Stepwise(scheduler, task), Shuffled(task, seed)
+def _given(pruner: Pruner) -> Callable[[Task, int], tuple[Method, Sampler]]:
+    """Of rows in the usual order: the study draws, too, but nobody looks at it."""
+
+    def made(task: Task, seed: int) -> tuple[Method, Sampler]:
+        halving = Halving(task, seed, pruner, _at_random)
+        return Stepwise(halving, task), Shuffled(task, seed)
+
+    return made
 
 
-def tpe(task: Task, seed: int) -> tuple[Method, Sampler]:
-    scheduler = Halving(task, optuna.samplers.TPESampler(seed=sum(task.seeds(seed)) % 2**32))
-    return Stepwise(scheduler, task), Drawn(task, scheduler)
+def _drawn(pruner: Pruner) -> Callable[[Task, int], tuple[Method, Sampler]]:
+    """Of rows by its TPE."""
+
+    def made(task: Task, seed: int) -> tuple[Method, Sampler]:
+        halving = Halving(task, seed, pruner, _tpe)
+        return Stepwise(halving, task), Drawn(task, halving)
+
+    return made
 
 
-METHODS = {"optuna-sh": halving, "optuna-tpe-sh": tpe}
+def _at_random(task: Task, seed: int) -> optuna.samplers.BaseSampler:
+    return optuna.samplers.RandomSampler(seed=seed)
+
+
+def _tpe(task: Task, seed: int) -> optuna.samplers.BaseSampler:
+    return optuna.samplers.TPESampler(seed=sum(task.seeds(seed)) % 2**32)
+
+
+def _sh(task: Task) -> optuna.pruners.BasePruner:
+    return optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=4)
+
+
+def _hyperband(task: Task) -> optuna.pruners.BasePruner:
+    return optuna.pruners.HyperbandPruner(
+        min_resource=1, max_resource=task.steps, reduction_factor=4
+    )
+
+
+METHODS = {
+    "optuna-sh": _given(_sh),
+    "optuna-tpe-sh": _drawn(_sh),
+    "optuna-tpe-hyperband": _drawn(_hyperband),
+    "optuna-tpe-sh/default": _drawn(lambda task: optuna.pruners.SuccessiveHalvingPruner()),
+    "optuna-tpe-hyperband/default": _drawn(lambda task: optuna.pruners.HyperbandPruner()),
+}

@@ -1,33 +1,37 @@
-"""Ray Tune: its ASHA scheduler, which stops trials by comparing them with earlier results."""
+"""Ray Tune: its ASHA scheduler, which stops trials by comparing them with earlier results.
+
+Its own defaults are those of this project: a reduction factor of 4 from the first step on.
+"""
 
 import math
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import ray
 from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 
-from tests.benchmarks.quality.peers.stepwise import Stepwise
+from tests.benchmarks.quality.peers.stepwise import BEYOND, Stepwise
 from tests.benchmarks.quality.play import Method, Sampler
 from tests.benchmarks.quality.samplers import Shuffled
 from tests.benchmarks.quality.tables import Task
 
 VERSION = ray.__version__
-FACTOR = 4
-#: What NaN is told as: it ranks last. As NaN it would never be stopped.
-BEYOND = 1e9
 
 
 class Halving:
-    """Its scheduler, with trials that are no more than the name it asks them for."""
+    """Its scheduler, with trials that are no more than the name it asks them for.
 
-    def __init__(self, task: Task) -> None:
+    It would never stop a trial that reports NaN, so it is told a number.
+    """
+
+    def __init__(self, task: Task, eta: int) -> None:
         self._scheduler = ASHAScheduler(
             time_attr="step",
             metric="loss",
             mode="min",
             max_t=task.steps,
             grace_period=1,
-            reduction_factor=FACTOR,
+            reduction_factor=eta,
         )
         self._steps = task.steps
         self._trials: list[SimpleNamespace] = []
@@ -46,8 +50,8 @@ class Halving:
         return goes_on
 
 
-def stopping(task: Task, seed: int) -> tuple[Method, Sampler]:
-    return Stepwise(Halving(task), task), Shuffled(task, seed)
+def _of(eta: int) -> Callable[[Task, int], tuple[Method, Sampler]]:
+    return lambda task, seed: (Stepwise(Halving(task, eta), task), Shuffled(task, seed))
 
 
-METHODS = {"ray-tune-asha": stopping}
+METHODS = {"ray-tune-asha": _of(4), "ray-tune-asha/eta=3": _of(3)}

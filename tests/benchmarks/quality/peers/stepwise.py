@@ -9,6 +9,9 @@ import numpy as np
 from tests.benchmarks.quality.play import Segment
 from tests.benchmarks.quality.tables import Floats, Task
 
+#: What NaN is told as to who cannot rank it: it ranks last.
+BEYOND = 1e9
+
 
 class Scheduler(Protocol):
     """Of a peer. Trials are numbered in the order of their start."""

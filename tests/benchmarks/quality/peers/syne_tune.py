@@ -1,4 +1,7 @@
-"""Syne Tune: its asynchronous halving, promotion, stopping and PASHA, as it was until 0.13."""
+"""Syne Tune: its asynchronous halving, promotion, stopping and PASHA, as it was until 0.13.
+
+Its own default is a reduction factor of 3 from the first step on; 4 is this project's.
+"""
 
 import math
 from collections.abc import Callable
@@ -11,21 +14,18 @@ from syne_tune.config_space import uniform
 from syne_tune.optimizer.scheduler import SchedulerDecision
 from syne_tune.optimizer.schedulers.hyperband import HyperbandScheduler
 
-from tests.benchmarks.quality.peers.stepwise import Stepwise
+from tests.benchmarks.quality.peers.stepwise import BEYOND, Stepwise
 from tests.benchmarks.quality.play import Method, Sampler
 from tests.benchmarks.quality.samplers import Shuffled
 from tests.benchmarks.quality.tables import Task
 
 VERSION = version("syne-tune")
-FACTOR = 4
-#: What NaN is told as: it ranks last.
-BEYOND = 1e9
 
 
 class Halving:
     """Its scheduler of one type, with configurations that nobody looks at."""
 
-    def __init__(self, kind: str, task: Task, seed: int) -> None:
+    def __init__(self, kind: str, eta: int, task: Task, seed: int) -> None:
         self._scheduler = HyperbandScheduler(
             {"x": uniform(0, 1), "epochs": task.steps},
             searcher="random",
@@ -35,7 +35,7 @@ class Halving:
             resource_attr="epoch",
             max_resource_attr="epochs",
             grace_period=1,
-            reduction_factor=FACTOR,
+            reduction_factor=eta,
             random_seed=sum(task.seeds(seed)) % 2**31,
         )
         self._steps = task.steps
@@ -61,11 +61,13 @@ class Halving:
         return bool(decision == SchedulerDecision.CONTINUE)
 
 
-def _of(kind: str) -> Callable[[Task, int], tuple[Method, Sampler]]:
+def _of(kind: str, eta: int) -> Callable[[Task, int], tuple[Method, Sampler]]:
     return lambda task, seed: (
-        Stepwise(Halving(kind, task, seed), task),
+        Stepwise(Halving(kind, eta, task, seed), task),
         Shuffled(task, seed),
     )
 
 
-METHODS = {f"syne-tune-{kind}": _of(kind) for kind in ("promotion", "stopping", "pasha")}
+KINDS = ("promotion", "stopping", "pasha")
+METHODS = {f"syne-tune-{kind}": _of(kind, 4) for kind in KINDS}
+METHODS |= {f"syne-tune-{kind}/eta=3": _of(kind, 3) for kind in KINDS}
