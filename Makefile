@@ -16,6 +16,9 @@ FLEETS ?= 4
 PEERS := ray-tune syne-tune optuna
 # … whose rules are played here, too
 RULES := rule-of-ray-tune-asha,rule-of-syne-tune-promotion,rule-of-syne-tune-stopping,rule-of-optuna-sh
+# Functions of mf-prior-bench, and the configurations that so many workers need
+FUNCTIONS := mfh3_good mfh3_terrible mfh6_good mfh6_terrible
+ROWS ?= 50000
 # BROKER=redis://HOST:PORT/DB: the broker of worker, coordinator, submit and flower
 BROKER ?=
 
@@ -28,7 +31,7 @@ TESTS := tests/test_*.py tests/pure tests/server tests/processes tests/chaos tes
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-all lint bench bench-quality bench-peers bench-table bench-paper bench-pages screenshots chaos chaos-figures worker coordinator submit flower
+.PHONY: help run test test-all lint bench bench-quality bench-peers bench-fleet bench-table bench-paper bench-pages screenshots chaos chaos-figures worker coordinator submit flower
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,12 +55,16 @@ bench: .venv/.for-test  ## measure what a decision costs
 
 bench-quality: .venv/.for-test  ## play searches on the learning curves in TABLES=DIR, in virtual time
 	$(BIN)/python -m tests.benchmarks.quality --tables $(TABLES) --workers $(FLEETS)
+	$(BIN)/python -m tests.benchmarks.quality.budget --tables $(TABLES)
 
 bench-peers: .venv/.for-test $(PEERS:%=.peers/%/.ready)  ## play the schedulers of Ray Tune, Syne Tune and Optuna on them, too
 	for peer in $(PEERS); do .peers/$$peer/bin/python -m tests.benchmarks.quality.peers \
 	  $$peer --tables $(TABLES) --workers $(FLEETS) --into .peers/curves || exit; done
 	$(BIN)/python -m tests.benchmarks.quality --tables $(TABLES) --workers $(FLEETS) \
 	  --methods asha,asha/eta=3,sha,random,$(RULES) --peers .peers/curves
+
+bench-fleet: .venv/.for-test $(FUNCTIONS:%=.peers/functions/%.npz)  ## measure how much sooner 500 workers find the best than one
+	$(BIN)/python -m tests.benchmarks.quality.fleet --tables .peers/functions
 
 bench-table: .venv/.for-test  ## make a table for it in TABLES by real trainings, in some minutes
 	$(BIN)/python -m tests.benchmarks.quality.make_table $(TABLES)/digits.npz
@@ -104,10 +111,14 @@ flower: .venv/.for-run  ## watch BROKER at http://127.0.0.1:5555
 .peers/optuna/.ready: PACKAGES = optuna==5.0.0 numpy
 .peers/ray-tune/.ready: PACKAGES = 'ray[tune]==2.60.0'
 .peers/syne-tune/.ready: PACKAGES = syne-tune==0.13.0 'numpy<1.24'
+.peers/functions/.ready: PACKAGES = mf-prior-bench==1.10.0
 .peers/%/.ready:
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check $(PACKAGES)
 	@touch $@
+
+.peers/functions/%.npz: .peers/functions/.ready
+	$(@D)/bin/python -m tests.benchmarks.quality.functions $* $@ --rows $(ROWS)
 
 .venv/.for-browser: .venv/.for-test
 	$(PIP) -e '.[browser]'

@@ -13,7 +13,7 @@ TRAININGS = 40.0
 
 def add_world(parser: argparse.ArgumentParser) -> None:
     """Adds the options that `worlds` reads."""
-    parser.add_argument("--workers", type=_wholes, default=[4], metavar="N,N")
+    parser.add_argument("--workers", type=wholes, default=[4], metavar="N,N")
     parser.add_argument(
         "--horizon", type=_positive, metavar="R", help="full trainings that the time is enough for"
     )
@@ -58,7 +58,8 @@ def whole(text: str) -> int:
     return int(text)
 
 
-def _wholes(text: str) -> list[int]:
+def wholes(text: str) -> list[int]:
+    """Reads whole numbers between commas."""
     return [whole(part) for part in text.split(",")]
 
 
