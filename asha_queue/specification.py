@@ -68,6 +68,10 @@ class Specification(BaseModel):
         ge=2,
         description="a whole number of at least 2: one in so many trials is promoted",
     )
+    hedge: bool = Field(
+        default=False,
+        description="True to test rungs before their ranks are relied on, False for plain ASHA",
+    )
     num_samples: int = Field(
         default=64, ge=1, description="a whole number of at least 1: trials per point of the grid"
     )

@@ -17,6 +17,8 @@ Rules
    promotable. Not while it is paused: then nothing is decided at all, but results come in.
 6. `extended` adds trials, or rungs above the top, whose results become candidates. That opens what
    was finished; so does `retried`. What was cancelled stays so, and its open segments are closed.
+7. A search that hedges tests its rungs first, and promotes everyone out of those whose ranks say
+   nothing of the next: rules 1 and 2 as changed by `hedge.py`.
 
 What it guarantees
 
@@ -40,6 +42,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from asha_queue.errors import JournalError, SpecificationError
+from asha_queue.search.hedge import Doubt, Hedge
 from asha_queue.search.plan import Plan
 from asha_queue.search.rung import Explanation
 
@@ -67,6 +70,7 @@ class Asha:
         self._num_trials = plan.num_trials
         self._grid_size = plan.grid_size
         self._rungs = [plan.goal.rung(plan.ladder.reduction_factor) for _ in plan.ladder.levels]
+        self._hedge = Hedge(self._rungs, plan.hedge)
         self._open: dict[int, int] = {}  # the rung that a trial's open segment trains for
         self._failed: dict[int, int] = {}  # the rung in which a trial has failed for good
         self._started = 0
@@ -104,10 +108,13 @@ class Asha:
         decisions: list[Decision] = []
         if self._state != "open":
             return decisions
+        tests = self._hedge.tests(slots)
+        decisions += [self._decision(trial, rung + 1) for trial, rung in tests]
         for rung in range(len(self._rungs) - 2, -1, -1):
             room = slots - len(decisions)
-            for trial in self._rungs[rung].promotable(room):
-                decisions.append(self._decision(trial, rung + 1))
+            best = self._rungs[rung].promotable(room + len(tests), self._hedge.open(rung))
+            others = [trial for trial in best if (trial, rung) not in tests]
+            decisions += [self._decision(trial, rung + 1) for trial in others[:room]]
         room = slots - len(decisions)
         for trial in range(self._started, min(self._started + room, self._num_trials)):
             decisions.append(self._decision(trial, 0))
@@ -148,6 +155,10 @@ class Asha:
         """
         return self._rungs[rung].explain(trial)
 
+    def doubt(self, trial: int, rung: int) -> Doubt:
+        """How far ranks are relied on in this rung, and whether the trial is a test of them."""
+        return self._hedge.doubt(trial, rung)
+
     def snapshot(self) -> dict[str, Any]:
         """The state as JSON, in one canonical form: equal states have equal texts."""
         return {
@@ -158,6 +169,7 @@ class Asha:
             "open": [[trial, rung] for trial, rung in sorted(self._open.items())],
             "failed": [[trial, rung] for trial, rung in sorted(self._failed.items())],
             "rungs": [rung.snapshot() for rung in self._rungs],
+            "hedge": self._hedge.snapshot(),
         }
 
     @classmethod
@@ -171,6 +183,7 @@ class Asha:
         search._failed = dict(snapshot["failed"])
         for rung, held in zip(search._rungs, snapshot["rungs"], strict=True):
             rung.restore(held["results"], held["promoted"])
+        search._hedge.restore(snapshot.get("hedge", []))
         return search
 
     def _decision(self, trial: int, rung: int) -> Decision:
@@ -203,14 +216,14 @@ class Asha:
             self._open[trial] = 0
             self._started += 1
         else:
-            self._rungs[rung - 1].promote(trial)
+            self._hedge.promote(trial, rung - 1)
             self._open[trial] = rung
 
     def _close(self, entry: Mapping[str, Any], value: float) -> None:
         trial, rung = entry["trial"], entry["rung"]
         self._require_open(trial, rung)
         del self._open[trial]
-        self._rungs[rung].add(trial, value)
+        self._hedge.add(trial, rung, value)
 
     def _fail(self, entry: Mapping[str, Any]) -> None:
         self._close(entry, math.nan)
@@ -222,7 +235,7 @@ class Asha:
         if self._failed.get(trial) != rung:
             raise JournalError(f"trial {trial} is retried, but has not failed in rung {rung}")
         del self._failed[trial]
-        self._rungs[rung].withdraw(trial)
+        self._hedge.withdraw(trial, rung)
         self._open[trial] = rung
         self._reopen()
 
@@ -252,6 +265,7 @@ class Asha:
         self._num_trials, self._ladder = num_trials, ladder
         for _ in ladder.levels[len(self._rungs) :]:
             self._rungs.append(self._goal.rung(ladder.reduction_factor))
+        self._hedge.grow()
         self._reopen()
 
     def _end(self, kind: str) -> None:

@@ -18,12 +18,14 @@ class Plan:
         goal: what trials are compared by.
         num_trials: new trials in all.
         grid_size: trials for each one of `num_samples`, as `extended` counts them.
+        hedge: whether rungs are tested before their ranks are relied on (`hedge.py`).
     """
 
     ladder: Ladder
     goal: Goal
     num_trials: int
     grid_size: int = 1
+    hedge: bool = False
 
     @classmethod
     def of(cls, experiment: Mapping[str, Any]) -> Self:
@@ -34,4 +36,5 @@ class Plan:
             Goal(experiment["metric"], experiment["mode"]),
             int(experiment["num_samples"]) * grid_size,
             grid_size,
+            bool(experiment.get("hedge")),
         )

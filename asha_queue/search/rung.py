@@ -5,6 +5,8 @@ Rules
 * The candidates are the best floor(n / eta) of all n results, promoted or not; promotable are the
   candidates that were not promoted yet. Equal values: the lower trial number is better.
 * A value that is NaN, or infinite on the wrong side, counts in n, ranks last and is never promoted.
+* Some results may not count in n, of trials that came here whatever their rank (`hedge.py`). They
+  have their place among all others none the less.
 
 Theory of operation
 
@@ -77,6 +79,7 @@ class Rung:
         self._sign = 1.0 if mode == "min" else -1.0
         self._losses: dict[int, float] = {}
         self._promoted: set[int] = set()
+        self._uncounted: set[int] = set()
         self._inside: list[tuple[float, int]] = []  # negated keys: the worst candidate on top
         self._outside: list[tuple[float, int]] = []
         self._waiting: list[tuple[float, int]] = []
@@ -84,7 +87,12 @@ class Rung:
     def __len__(self) -> int:
         return len(self._losses)
 
-    def add(self, trial: int, value: float) -> None:
+    @property
+    def promoted(self) -> int:
+        """Trials that were promoted."""
+        return len(self._promoted)
+
+    def add(self, trial: int, value: float, counts: bool = True) -> None:
         """Adds the result of a trial that has none here yet; NaN counts and ranks last."""
         loss = self._loss(value)
         key = (loss, trial)
@@ -93,10 +101,10 @@ class Rung:
             heapq.heappush(self._waiting, key)
         if self._inside and key < self._border():
             key = _negated(heapq.heapreplace(self._inside, _negated(key)))
-        if len(self._losses) % self._eta == 0:
-            heapq.heappush(self._inside, _negated(heapq.heappushpop(self._outside, key)))
-        else:
-            heapq.heappush(self._outside, key)
+        heapq.heappush(self._outside, key)
+        if not counts:
+            self._uncounted.add(trial)
+        self._settle()
 
     def withdraw(self, trial: int) -> None:
         """Takes back a result that ranks last, so that the trial may have another one; O(n).
@@ -108,18 +116,31 @@ class Rung:
             _remove(self._inside, _negated(key))
         else:
             _remove(self._outside, key)
-        cut = len(self._losses) // self._eta
-        if len(self._inside) > cut:
-            heapq.heappush(self._outside, _negated(heapq.heappop(self._inside)))
-        elif len(self._inside) < cut:
-            heapq.heappush(self._inside, _negated(heapq.heappop(self._outside)))
+        self._uncounted.discard(trial)
+        self._settle()
 
-    def promotable(self, limit: int) -> list[int]:
-        """The at most `limit` best trials that may be promoted now, best first."""
+    def discount(self, trials: Iterable[int]) -> None:
+        """Counts all results in n but those of these trials."""
+        self._uncounted = {trial for trial in trials if trial in self._losses}
+        self._settle()
+
+    def loss(self, trial: int) -> float:
+        """A result's value as a loss, smaller is better; KeyError without one."""
+        return self._losses[trial]
+
+    def candidate(self, trial: int) -> bool:
+        """Whether a trial is among the best, promoted or not."""
+        loss = self._losses.get(trial, WORST)
+        return loss != WORST and bool(self._inside) and (loss, trial) <= self._border()
+
+    def promotable(self, limit: int, everyone: bool = False) -> list[int]:
+        """The at most `limit` best trials that may be promoted now, best first; `everyone`: that
+        are not among the best, too."""
         best: list[tuple[float, int]] = []
-        if not self._inside:
+        if not self._inside and not everyone:
             return []
-        waiting, promoted, border = self._waiting, self._promoted, self._border()
+        waiting, promoted = self._waiting, self._promoted
+        border = (WORST, 0) if everyone else self._border()
         while len(best) < limit and waiting and waiting[0] <= border:
             key = heapq.heappop(waiting)
             if key[1] not in promoted:
@@ -128,14 +149,22 @@ class Rung:
             heapq.heappush(waiting, key)
         return [trial for _, trial in best]
 
-    def promote(self, trial: int) -> None:
-        """Marks a trial as promoted; raises JournalError, and changes nothing, if it may not be."""
+    def lowest(self, limit: int, besides: Iterable[int]) -> list[int]:
+        """The at most `limit` trials of the lowest numbers that wait, besides these; O(n)."""
+        if limit < 1:
+            return []
+        waiting = {trial for _, trial in self._waiting} - self._promoted - set(besides)
+        return heapq.nsmallest(limit, waiting)
+
+    def promote(self, trial: int, whatever: bool = False) -> None:
+        """Marks a trial as promoted, whatever its rank or only if that allows it; raises
+        JournalError, and changes nothing, if it may not be."""
         loss = self._losses.get(trial)
         if loss is None:
             raise JournalError(f"trial {trial} cannot be promoted: it has no result in this rung")
         if trial in self._promoted:
             raise JournalError(f"trial {trial} cannot be promoted: it was promoted before")
-        if loss == WORST or not self._inside or (loss, trial) > self._border():
+        if loss == WORST if whatever else not self.candidate(trial):
             cut = len(self._inside)
             raise JournalError(
                 f"trial {trial} cannot be promoted: it is not among the best {cut} of {len(self)}"
@@ -169,6 +198,14 @@ class Rung:
         self._inside = [_negated(key) for key in reversed(ranked[:cut])]
         self._outside = ranked[cut:]
         self._waiting = [key for key in ranked if key[0] != WORST and key[1] not in self._promoted]
+
+    def _settle(self) -> None:
+        """Moves the border to where it belongs."""
+        cut = (len(self._losses) - len(self._uncounted)) // self._eta
+        while len(self._inside) > cut:
+            heapq.heappush(self._outside, _negated(heapq.heappop(self._inside)))
+        while len(self._inside) < cut:
+            heapq.heappush(self._inside, _negated(heapq.heappop(self._outside)))
 
     def _loss(self, value: float) -> float:
         """The smaller the better."""

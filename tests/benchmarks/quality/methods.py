@@ -1,6 +1,7 @@
 """Methods by name: `asha`, `asha/eta=3`, `sha/from=4`, `asha/sampler=random`.
 
-`asha` is the project's own search, with the defaults that an experiment has. `eta` is the reduction
+`asha` is the project's own search as in the paper, `asha-hedged` the one that tests its rungs, with
+the defaults that an experiment has. `eta` is the reduction
 factor and `from` the level of the first rung, of methods that have them; `sampler` chooses rows.
 Whatever is added to METHODS, RULES or SAMPLERS can be asked for by its name.
 """
@@ -72,6 +73,10 @@ def _syne_promotion(ladder: Ladder, trials: int) -> Method:
     return rules.Promotion(rules.syne_cut, rules.by_level(ladder), ladder, trials)
 
 
+def _hedged(ladder: Ladder, trials: int) -> Method:
+    return Searched(Asha(Plan(ladder, Goal(METRIC, "min"), trials, hedge=True)))
+
+
 def _brackets(rule: Callable[[Ladder], Iterator[baselines.Rungs]]) -> "Make":
     return lambda ladder, trials: baselines.Synchronous(rule(ladder), trials)
 
@@ -81,6 +86,7 @@ Make = Callable[[Ladder, int], Method]
 
 METHODS: dict[str, Make] = {
     "asha": _asha,
+    "asha-hedged": _hedged,
     "sha": _brackets(baselines.halving),
     "hyperband": _brackets(baselines.hyperband),
     "one-epoch": _brackets(baselines.one_epoch),
