@@ -214,6 +214,7 @@ def trial_view(trial: TrialResult, search: Asha) -> dict[str, Any]:
     rungs = []
     for rung in trial.results:
         why = search.explain(trial.number, rung.rung)
+        doubt = search.doubt(trial.number, rung.rung)
         rungs.append(
             {
                 "rung": rung.rung,
@@ -221,9 +222,13 @@ def trial_view(trial: TrialResult, search: Asha) -> dict[str, Any]:
                 "value": rung.value,
                 "rank": why.rank,
                 "results": why.n,
+                "counted": why.counted,
                 "cut": why.cut,
                 "threshold": why.threshold,
                 "promoted": why.promoted,
+                "open": doubt.standing == "open",
+                "share": doubt.share,
+                "probe": doubt.probe,
                 "top": rung.rung == search.top,
                 "worker": rung.worker,
                 "seconds": rung.seconds,
@@ -249,7 +254,15 @@ def verdict(rung: Mapping[str, Any], eta: int) -> str:
     rank = f"rank {rung['rank']} of {rung['results']} at {rung['level']}"
     if rung["top"]:
         return f"{rank}, the top"
-    cut = f"the best ⌊{rung['results']}/{eta}⌋ = {rung['cut']} go on"
+    if rung["open"]:
+        kept = f"{rung['share']:.0%} of the pairs keep their order"
+        said = f"{rank}; ranks say too little of the next level ({kept}), so all go on"
+        return f"{said}: promoted" if rung["promoted"] else f"{said} that have a value"
+    if tests := rung["results"] - rung["counted"]:
+        rank = f"{rank}, {tests} of which came as tests and do not count"
+    cut = f"the best ⌊{rung['counted']}/{eta}⌋ = {rung['cut']} go on"
+    if rung["probe"]:
+        return f"{rank}; {cut}: promoted none the less, to test what ranks say of the next level"
     if rung["promoted"]:
         return f"{rank}; {cut}: promoted"
     if rung["rank"] <= rung["cut"]:

@@ -83,9 +83,9 @@ class Hedge:
         self.grow()
 
     def grow(self) -> None:
-        """Follows the search to its rungs below the top."""
-        while len(self._standing) < len(self._rungs) - 1:
-            first = not self._standing or self._standing[-1] == "open"
+        """Follows the search to its new rungs."""
+        while len(self._standing) < len(self._rungs):
+            first = not self._standing
             self._standing.append("testing" if self._tested and first else "untested")
             self._probes.append(set())
             self._evidence.append(set())
@@ -134,14 +134,12 @@ class Hedge:
             self._evidence[rung - 1].discard(trial)
 
     def doubt(self, trial: int, rung: int) -> Doubt:
-        """How far the ranks are relied on in a rung that a trial has a result in."""
-        if rung == len(self._standing):
-            return Doubt("untested", None, 0, False)
+        """How far the ranks are relied on in a rung."""
         share, results = self._share(rung), len(self._evidence[rung])
         return Doubt(self._standing[rung], share, results, trial in self._probes[rung])
 
     def snapshot(self) -> list[dict[str, Any]]:
-        """What is known of each rung below the top, as JSON and in one canonical order; nothing if
+        """What is known of each rung, as JSON and in one canonical order; nothing if
         none is tested."""
         if not self._tested:
             return []
@@ -158,8 +156,8 @@ class Hedge:
         self._standing = [held["standing"] for held in snapshot]
         self._probes = [set(held["probes"]) for held in snapshot]
         self._evidence = [set(held["evidence"]) for held in snapshot]
-        for rung, probes in enumerate(self._probes, start=1):
-            self._rungs[rung].discount(probes)
+        for rung, probes in zip(self._rungs[1:], self._probes, strict=False):
+            rung.discount(probes)
 
     def _testing(self, rung: int) -> bool:
         return self._standing[rung] == "testing" and len(self._rungs[rung]) >= BEFORE
@@ -178,12 +176,14 @@ class Hedge:
         self._standing[rung] = "open"
         self._probes[rung].clear()
         self._rungs[rung + 1].discount(())
-        if rung + 1 < len(self._standing) and self._standing[rung + 1] == "untested":
+        if self._standing[rung + 1] == "untested":
             self._standing[rung + 1] = "testing"
             self._look(rung + 1)
 
     def _share(self, rung: int) -> float | None:
         """Of the pairs of a rung's evidence, those in the same order here and above."""
+        if not self._evidence[rung]:
+            return None
         here, above = self._rungs[rung], self._rungs[rung + 1]
         keys = [(here.loss(trial), above.loss(trial)) for trial in self._evidence[rung]]
         pairs, same = 0, 0.0

@@ -1,7 +1,8 @@
 """Checks a journal against the rules that must hold however wild the run was.
 
 1. At each promotion out of a rung the trial was among the best floor(n / eta) of the n results
-   journalled before it.
+   journalled before it. Where the experiment hedges, n and who else is promoted are those of
+   `hedge.py`, as `standings.py` has them.
 2. No trial is promoted twice from one rung, or from a rung that it has not completed.
 3. Each (trial, rung) has at most one result (a final failure that is retried is none any more);
    tokens of a trial only grow; a completion bears the token of its `started`. A claim that finds a
@@ -24,6 +25,7 @@ in plain sorted lists. Only rule 5 runs the search itself, and only on journals 
 import bisect
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,6 +34,7 @@ from asha_queue.errors import AshaQueueError, SpecificationError
 from asha_queue.search.asha import Asha
 from asha_queue.search.plan import Plan
 from asha_queue.search.rung import number
+from asha_queue.search.standings import Standings
 
 
 def check(entries: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -95,6 +98,11 @@ class _Checker:
         self._trials: dict[int, _Trial] = {}
         #: Keys of all results of each rung, sorted.
         self._ranked: list[list[tuple[float, int]]] = [[] for _ in self._levels]
+        #: Promotions out of each rung.
+        self._promoted = Counter[int]()
+        self._standings = Standings(
+            bool(experiment.get("hedge")), self._ladder.reduction_factor, self._ranked
+        )
         self._ended = ""
         self._paused = False
 
@@ -170,16 +178,21 @@ class _Checker:
         if key is None:
             self._say(entry, f"promoted out of rung {below}, which it has not completed")
             return
-        n = len(self._ranked[below])
+        n, cut = len(self._ranked[below]), self._standings.cut(below)
         rank = bisect.bisect_left(self._ranked[below], key) + 1
         if key[0] == math.inf:
             self._say(entry, f"promoted out of rung {below}, where it diverged or failed")
-        elif rank > n // self._eta:
+        elif rank <= cut or self._standings.open(below):
+            pass
+        elif self._standings.testing(below, self._promoted[below]):
+            self._standings.probe(entry["trial"], below)
+        else:
             self._say(
                 entry,
                 f"promoted out of rung {below} with rank {rank} of {n}, "
-                f"when only the best {n // self._eta} may be",
+                f"when only the best {cut} may be",
             )
+        self._promoted[below] += 1
 
     def _attempt(self, entry: Mapping[str, Any]) -> None:
         kind, rung, attempt = entry["type"], entry["rung"], entry["attempt"]
@@ -211,6 +224,7 @@ class _Checker:
             self._say(entry, "retried, but it has not failed for good")
             return
         self._ranked[rung].remove(trial.results.pop(rung))
+        self._standings.withdraw(entry["trial"], rung)
         trial.failed, trial.again = False, True
         self._reopen(entry)
 
@@ -247,6 +261,8 @@ class _Checker:
         key = (math.inf if math.isnan(loss) else loss, name)
         trial.results[trial.rung] = key
         bisect.insort(self._ranked[trial.rung], key)
+        if trial.rung and (below := trial.results.get(trial.rung - 1)):
+            self._standings.result(name, trial.rung, below[0], key[0])
 
     def _pause(self, entry: Mapping[str, Any]) -> None:
         if self._ended:
@@ -293,6 +309,7 @@ class _Checker:
             if trial.open or trial.again:
                 self._say(entry, f"finished while trial {name}, rung {trial.rung}, is open")
         for rung, ranked in enumerate(self._ranked[:-1]):
-            for loss, name in ranked[: len(ranked) // self._eta]:
+            cut = len(ranked) if self._standings.open(rung) else self._standings.cut(rung)
+            for loss, name in ranked[:cut]:
                 if loss < math.inf and rung not in self._trials[name].promoted:
                     self._say(entry, f"finished while trial {name} is promotable, rung {rung}")

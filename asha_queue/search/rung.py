@@ -58,13 +58,14 @@ def written(value: float) -> float | str:
 class Explanation:
     """Why a trial was promoted out of a rung, or not.
 
-    `rank` counts from 1 among all `n` results, of which the best `cut` are candidates. `value` is
-    None for a result that ranks last; `threshold` is the worst candidate's value, the one to beat,
-    None if there is no candidate or if any number would do.
+    `rank` counts from 1 among all `n` results, of which the best `cut` are candidates, as many as
+    the `counted` ones allow. `value` is None for a result that ranks last; `threshold` is the worst
+    candidate's value, the one to beat, None if there is no candidate or if any number would do.
     """
 
     rank: int
     n: int
+    counted: int
     cut: int
     value: float | None
     threshold: float | None
@@ -178,6 +179,7 @@ class Rung:
         return Explanation(
             rank=1 + sum((other, t) < key for t, other in self._losses.items()),
             n=len(self),
+            counted=len(self) - len(self._uncounted),
             cut=len(self._inside),
             value=self._value(loss),
             threshold=self._value(self._border()[0]) if self._inside else None,

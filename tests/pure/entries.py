@@ -35,9 +35,16 @@ def extended(**changed: int) -> Entry:
 class Play:
     """A search that minimises `loss`, with levels 1, eta, eta² … up to max_t."""
 
-    def __init__(self, eta: int = 3, max_t: int = 9, trials: int = 100, mode: str = "min") -> None:
+    def __init__(
+        self,
+        eta: int = 3,
+        max_t: int = 9,
+        trials: int = 100,
+        mode: str = "min",
+        hedge: bool = False,
+    ) -> None:
         self.ladder = Ladder(1, max_t, eta)
-        self.search = Asha(Plan(self.ladder, Goal("loss", mode), trials))
+        self.search = Asha(Plan(self.ladder, Goal("loss", mode), trials, hedge=hedge))
 
     def schedule(self, decision: Decision) -> None:
         target = self.ladder.levels[decision.rung]

@@ -429,7 +429,7 @@ def test_what_is_no_table_at_all_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("ahsa", "no method is named 'ahsa'; there are asha, sha, hyperband, one-epoch, random"),
+        ("ahsa", "no method is named 'ahsa'; there are asha, asha-hedged, sha,"),
         ("asha/mu=3", "asha has no option 'mu'; it takes eta, from and sampler"),
         ("random/eta=3", "random has no option 'eta'; it takes sampler"),
         ("asha/eta=1", "eta must be a whole number of at least 2"),

@@ -63,6 +63,7 @@ def test_fields_that_are_not_given_have_their_defaults() -> None:
         "max_t": 64,
         "grace_period": 1,
         "reduction_factor": 4,
+        "hedge": False,
         "num_samples": 64,
         "seed": None,
         "sampler": "random",

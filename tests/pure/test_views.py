@@ -5,6 +5,7 @@ import math
 import pytest
 
 from asha_queue.result import RungResult, TrialResult
+from asha_queue.search.asha import Decision
 from asha_queue.views import duration, number, trial_view, verdict
 from tests.pure.entries import Play, completed
 
@@ -42,6 +43,40 @@ def test_nothing_is_said_of_promotion_out_of_the_top() -> None:
     play.decide()
     play.search.apply(completed(0, 1, 0.05))
     assert why(play, 0, rung=1) == "rank 1 of 1 at 3, the top"
+
+
+def in_its_test(*above: float) -> Play:
+    """Twelve trials in the order of their numbers, all in the test, and results of so many."""
+    play = Play(eta=3, max_t=9, hedge=True)
+    play.results(*range(12))
+    for trial in range(12):
+        play.schedule(Decision(trial, 0, 1, 3))
+    for trial, value in enumerate(above):
+        play.search.apply(completed(trial, 1, value))
+    return play
+
+
+def test_a_test_is_said_to_be_one_and_not_to_count_in_the_next_rung() -> None:
+    play = in_its_test(*range(5))
+    assert why(play, 4) == (
+        "rank 5 of 12 at 1; the best ⌊12/3⌋ = 4 go on: promoted none the less, to test what ranks "
+        "say of the next level"
+    )
+    assert why(play, 1, rung=1) == (
+        "rank 2 of 5 at 3, 1 of which came as tests and do not count; the best ⌊4/3⌋ = 1 go on: "
+        "not promoted, it would have had to beat 0"
+    )
+
+
+def test_out_of_an_open_rung_all_are_said_to_go_on_and_why() -> None:
+    play = in_its_test(*range(12, 0, -1))
+    play.results(5.5)
+    said = (
+        "at 1; ranks say too little of the next level (0% of the pairs keep their order), so all "
+        "go on"
+    )
+    assert why(play, 0) == f"rank 1 of 13 {said}: promoted"
+    assert why(play, 12) == f"rank 7 of 13 {said} that have a value"
 
 
 @pytest.mark.parametrize(
