@@ -4,6 +4,7 @@ import contextlib
 import secrets
 import shutil
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from asha_queue.errors import (
 from asha_queue.handle import Handle
 from asha_queue.local.flower import Flower
 from asha_queue.local.site import Local
+from asha_queue.prior import informed
 from asha_queue.queue import Publisher
 from asha_queue.result import Result
 from asha_queue.settings import TICK
@@ -140,7 +142,9 @@ class Experiment(Specification):
         specification = _stored_at(specification, storage)
         folder = Path(where.storage(storage, specification.storage).url) / specification.name
         store = connect(place.url)
-        uid, _ = submit(store, specification, folder, fresh)
+        uid, said = submit(store, specification, folder, fresh)
+        for line in said.splitlines()[1:]:  # what it has learnt; the rest the handle tells
+            print(line, file=sys.stderr)
         return Handle(store, uid)
 
     def resolved(self) -> tuple[Specification, list[Path]]:
@@ -161,12 +165,15 @@ def submit(
 ) -> tuple[str, str]:
     """Puts an experiment into the store, or finds it there.
 
-    Returns its uid and a line that says which of both it was. Raises SpecificationError when the
-    name is taken by a different one, when `folder` holds a run that the store does not know, or
-    when what its sampler needs is not installed.
+    Returns its uid and a line that says which of both it was, with one more on what it has learnt
+    from others. Raises SpecificationError when the
+    name is taken by a different one, when `folder` holds a run that the store does not know, when
+    what its sampler needs is not installed, or when there is nothing to learn from as it asks for.
     """
     samplers.require(specification)  # before anything is deleted
-    name = specification.name
+    name, learnt = specification.name, ""
+    if fresh or store.uid(name) is None:  # one that goes on knows what it knew
+        specification, learnt = informed(store, specification)
     if fresh:
         delete(store, name, folder)
     elif store.uid(name) is None and (folder / JOURNAL_FILE).exists():
@@ -178,7 +185,8 @@ def submit(
     mine = secrets.token_hex(8)
     uid = store.submit(mine, name, specification.seeded().to_json())
     if uid == mine:
-        return uid, f"experiment {name} submitted: {specification.num_trials} trials"
+        said = f"experiment {name} submitted: {specification.num_trials} trials"
+        return uid, "\n".join(filter(None, (said, learnt)))
     description = store.describe(uid)
     original = Specification.from_json(description.specification)
     present = Specification.from_json(description.specification | description.extended)

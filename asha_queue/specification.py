@@ -30,6 +30,9 @@ from asha_queue.search.plan import Plan
 from asha_queue.search.space import Space
 from asha_queue.settings import NAME
 
+#: Fields that nobody writes: submission fills them.
+FILLED = ("digest", "prior")
+
 _TRAIN = re.compile(r"^[^:]+\.py:[A-Za-z_]\w*$")
 
 
@@ -87,6 +90,11 @@ class Specification(BaseModel):
         default=[],
         description="a list of configurations, or parts of them, that are tried first",
     )
+    warm_start: list[str] = Field(
+        default=[],
+        description="a list of names of experiments in the same store, or of paths of "
+        "journal.jsonl files, whose results it learns from",
+    )
     retries: int = Field(
         default=1, ge=0, description="a whole number of at least 0: failures that are tried again"
     )
@@ -126,6 +134,9 @@ class Specification(BaseModel):
     )
     digest: str = Field(
         default="", description="the SHA-256 of the program's file, filled at submission"
+    )
+    prior: list[dict[str, Any]] = Field(
+        default=[], description="the results that `warm_start` has found, filled at submission"
     )
 
     _parameters: Space = PrivateAttr()
@@ -174,6 +185,22 @@ class Specification(BaseModel):
             return [space.accepted(c, f"initial_configs[{i}]") for i, c in enumerate(configs)]
         except SpecificationError as error:
             raise ValueError(str(error)) from None
+
+    @field_validator("warm_start")
+    @classmethod
+    def _name(cls, sources: list[str], info: ValidationInfo) -> list[str]:
+        for source in sources:
+            if not re.fullmatch(NAME, source) and not source.endswith(".jsonl"):
+                raise ValueError(
+                    f"warm_start={source!r}: must be the name of an experiment in the same store, "
+                    f"or the path of its journal, which ends with .jsonl"
+                )
+        if sources and "space" in info.data and Space(info.data["space"]).grid_size > 1:
+            raise ValueError(
+                "warm_start: cannot go with a grid, whose points are tried in turn; use choice in "
+                "the place of grid_search, or leave out warm_start"
+            )
+        return sources
 
     @model_validator(mode="after")
     def _climb(self) -> Self:
@@ -247,8 +274,8 @@ class Specification(BaseModel):
 
     @classmethod
     def from_toml(cls, path: str | Path) -> Self:
-        """Reads a `.toml` file that holds the fields; domains are inline tables, and the program's
-        path is relative to the file.
+        """Reads a `.toml` file that holds the fields; domains are inline tables, and paths of the
+        program and of journals are relative to the file.
 
         Each line of an error begins with the file's path.
         """
@@ -261,6 +288,11 @@ class Specification(BaseModel):
             raise SpecificationError(f"{path}: not valid TOML: {error}") from None
         if isinstance(fields.get("train"), str):
             fields["train"] = str(Path(path).parent / fields["train"])
+        if isinstance(sources := fields.get("warm_start"), list):
+            fields["warm_start"] = [
+                str(Path(path).parent / one) if str(one).endswith(".jsonl") else one
+                for one in sources
+            ]
         try:
             return cls(**fields)
         except SpecificationError as error:
@@ -273,7 +305,8 @@ class Specification(BaseModel):
     def differences(self, other: "Specification") -> list[str]:
         """What `other`, the one newly given, changes; empty when it is the same experiment.
 
-        A seed of None asks for no particular one, and an empty digest is not known yet.
+        A seed of None asks for no particular one, and an empty digest is not known yet. What the
+        experiments of `warm_start` have brought by now is no difference: it was looked up once.
         """
         mine, theirs = self.to_json(), other.to_json()
         if other.seed is None:
@@ -282,7 +315,7 @@ class Specification(BaseModel):
         if self.digest and other.digest and self.digest != other.digest:
             sentences.append(f"the program {other.train.partition(':')[0]} has changed")
         for fields in (mine, theirs):
-            del fields["digest"]
+            del fields["digest"], fields["prior"]
             fields.update({f"space.{key}": value for key, value in fields.pop("space").items()})
         for field in {**mine, **theirs}:
             old, new = (fields.get(field, "absent") for fields in (mine, theirs))
@@ -332,7 +365,7 @@ def _line(model: type[Specification], given: Mapping[str, Any], detail: ErrorDet
     field = str(detail["loc"][0])
     if detail["type"] == "extra_forbidden":
         close = difflib.get_close_matches(field, model.model_fields, n=1)
-        fields = ", ".join(name for name in model.model_fields if name != "digest")
+        fields = ", ".join(name for name in model.model_fields if name not in FILLED)
         hint = f"did you mean {close[0]}?" if close else f"the fields are {fields}"
         return f"{field}={given[field]!r}: there is no such field; {hint}"
     allowed = model.model_fields[field].description

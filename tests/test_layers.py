@@ -20,6 +20,7 @@ ORDER = [
     "cli",
     "tune",
     "experiment",
+    "prior",
     "local",
     "terminal",
     "dashboard",

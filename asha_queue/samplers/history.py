@@ -4,7 +4,7 @@ A fold of the journal: it depends on the entries applied, in their order, and on
 entries are those that the search has accepted.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
 from typing import Any
 
@@ -21,15 +21,28 @@ class Observation:
     value: float
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A result of another experiment, and of no trial of this one; its configuration fits this
+    one's space. NaN if there is no number."""
+
+    config: dict[str, Any]
+    resource: int
+    value: float
+
+
 class History:
     """The results and the open segments of an experiment.
 
     Args:
         metric: name of the value in an entry's `metrics` that is learnt from.
+        prior: what was known at submission, as the specification has it.
     """
 
-    def __init__(self, metric: str) -> None:
+    def __init__(self, metric: str, prior: Sequence[Mapping[str, Any]] = ()) -> None:
         self._metric = metric
+        #: What was known before the first trial, the furthest trained and best first.
+        self.prior = [Known(one["config"], one["resource"], number(one["value"])) for one in prior]
         #: The configuration of each trial, by its number.
         self.configs: list[dict[str, Any]] = []
         #: In the order in which they came, failures included.

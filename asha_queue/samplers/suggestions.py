@@ -2,7 +2,9 @@
 
 Rules
 
-* Trial i gets `initial_configs[i]` if there is one; what that leaves open is the sampler's.
+* Trial i gets `initial_configs[i]` if there is one; what that leaves open is the sampler's. A
+  sampler that does not learn would make nothing of what `warm_start` knows: the best few
+  configurations of that, up to one for each `reduction_factor` of `num_samples`, come next.
 * In a small discrete space (`started.py`) a suggestion that was started before is drawn again at
   random, at most REDRAWS times; then the next new configuration is taken. What the user wants is
   never exchanged.
@@ -10,6 +12,7 @@ Rules
   one, in blocks and after a restart. Only what is needed is folded: nothing for most.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,10 +24,13 @@ from asha_queue.samplers.history import History
 from asha_queue.samplers.sampler import Random, Sampler
 from asha_queue.samplers.sobol import Sobol
 from asha_queue.samplers.started import Ahead, Points, Started
+from asha_queue.search.domain import text
 from asha_queue.specification import Specification
 
 #: Random draws in search of a new configuration, before the next one is taken instead.
 REDRAWS = 10
+#: Configurations of other experiments that are tried at most, where they are not learnt from.
+TRIED = 10
 #: Tells the random numbers of a trial's redraws from those of its first draw.
 AGAIN = 1
 
@@ -53,7 +59,10 @@ class Suggestions:
         self._specification = specification
         self._space = specification.parameters
         self._sampler = SAMPLERS[specification.sampler](specification)
-        self._history = History(specification.metric)
+        self._history = History(specification.metric, specification.prior)
+        self._first = [*specification.initial_configs]
+        if not self._sampler.learns:
+            self._first += self._best_known()
         self._points = Points.of(self._space)
         self._started = Started(self._points.size) if self._points else None
 
@@ -75,7 +84,7 @@ class Suggestions:
         """
         require(self._specification)
         configs = self._sampler.suggest(self._history, first, n)
-        for trial, part in enumerate(self._specification.initial_configs[first : first + n], first):
+        for trial, part in enumerate(self._first[first : first + n], first):
             rng = np.random.default_rng([self._specification.drawn_seed, trial])
             configs[trial - first] = self._space.overlaid(configs[trial - first], part, rng)
         if self._points is None or self._started is None:
@@ -105,6 +114,15 @@ class Suggestions:
             self._started = Started(self._started.size, snapshot["started"])
         return True
 
+    def _best_known(self) -> list[dict[str, Any]]:
+        """The best configurations of other experiments, without those tried first anyway."""
+        made = self._specification
+        numbers = (one for one in self._history.prior if math.isfinite(one.value))
+        told = set(map(text, made.initial_configs))
+        best = {text(one.config): one.config for one in numbers}
+        new = [config for written, config in best.items() if written not in told]
+        return new[: min(TRIED, made.num_samples // made.reduction_factor)]
+
     def _new(
         self, points: Points, ahead: Ahead, trial: int, config: dict[str, Any]
     ) -> dict[str, Any]:
@@ -112,7 +130,7 @@ class Suggestions:
         number = points.number(config)
         if number is None:
             return config
-        if trial >= len(self._specification.initial_configs) and number in ahead:
+        if trial >= len(self._first) and number in ahead:
             rng = np.random.default_rng([self._specification.drawn_seed, trial, AGAIN])
             for _ in range(REDRAWS):
                 config = self._space.sample(rng, trial)

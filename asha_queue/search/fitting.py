@@ -48,6 +48,22 @@ def accepted(tree: Any, given: Any, path: str) -> Any:
         raise SpecificationError(f"{path}={value!r}: must be {allowed}") from None
 
 
+def lacking(tree: Any, part: Any) -> str:
+    """The dotted name of the first hyperparameter or constant that a part leaves open; empty if it
+    is whole."""
+    if isinstance(tree, Choice) and tree.conditional:
+        option = option_of(tree, part)
+        return "" if option is None else lacking(tree.options[option], part)
+    if not isinstance(tree, dict):
+        return ""
+    for key, inside in tree.items():
+        if key not in part:
+            return str(key)
+        if name := lacking(inside, part[key]):
+            return f"{key}.{name}"
+    return ""
+
+
 def apart(one: Any, other: Any) -> bool:
     """Whether no value fits both trees; False where that cannot be told at once."""
     if isinstance(one, dict) and isinstance(other, dict):

@@ -37,7 +37,7 @@ from asha_queue.search.domains import (
     to_json,
     uniform,
 )
-from asha_queue.search.fitting import accepted, apart, option_of
+from asha_queue.search.fitting import accepted, apart, lacking, option_of
 from asha_queue.search.hyperparameters import INACTIVE, Hyperparameter, Key, hyperparameters
 
 __all__ = [
@@ -183,6 +183,13 @@ class Space:
         """
         config: dict[str, Any] = accepted(self._tree, given, path)
         return config
+
+    def whole(self, given: Any, path: str) -> dict[str, Any]:
+        """As `accepted`, and refuses a configuration that lacks something."""
+        config = self.accepted(given, path)
+        if missing := lacking(self._tree, config):
+            raise SpecificationError(f"{path}.{missing}: is missing")
+        return self.filled(self.values(config))
 
     def overlaid(
         self, config: Mapping[str, Any], part: Mapping[str, Any], rng: np.random.Generator

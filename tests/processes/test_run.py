@@ -61,6 +61,39 @@ def test_one_worker_follows_the_simulator_and_a_second_run_the_first(
     assert configs[0] == configs[1]
 
 
+@pytest.mark.parametrize("source", ["quick", "asha-runs/quick/journal.jsonl"])
+def test_another_experiment_learns_from_the_first_and_has_what_depends_on_an_option(
+    directory: Directory, source: str
+) -> None:
+    directory.call("run", "exp.py", "--workers", "1")
+    first = directory.journal()
+    space = '{"x": choice([{"kind": "low", "at": uniform(0, 0.5)}, uniform(0, 1)])}'
+    program = (
+        PROGRAM.replace("Trial, uniform", "Trial, choice, uniform")
+        .replace('"quick"', '"next"')
+        .replace('{"x": uniform(0, 1)}', space)
+        .replace("seed=1", f"seed=1, warm_start=[{source!r}]")
+        .replace('trial.config["x"] +', "value(trial.config['x']) +")
+    )
+    value = 'def value(x):\n    return x["at"] if isinstance(x, dict) else x\n'
+    directory.write("next.py", value + program)
+    out = directory.call("run", "next.py", "--workers", "1")
+    assert f"warm start: knows 12 results of {source}" in out
+    lines = (directory.path / "asha-runs/next/journal.jsonl").read_text().splitlines()
+    journal = [load(line) for line in lines]
+    assert check(journal) == []
+    prior = journal[0]["experiment"]["prior"]
+    assert len(prior) == 12
+    drawn = [entry["config"] for entry in first if entry["type"] == "scheduled"]
+    assert all(one["config"] in drawn for one in prior)
+    configs = [e["config"] for e in journal if e["type"] == "scheduled" and e["rung"] == 0]
+    assert configs[:4] == [one["config"] for one in prior[:4]]
+    assert {type(config["x"]) for config in configs} == {dict, float}
+    assert "x.kind" in (directory.path / "asha-runs/next/trials.csv").read_text()
+    low = next(trial for trial, config in enumerate(configs) if isinstance(config["x"], dict))
+    assert "x.at" in directory.call("status", "next", str(low))
+
+
 def test_status_export_check_and_delete_work_after_the_run_has_ended(directory: Directory) -> None:
     directory.call("run", "exp.py", "--workers", "2")
     assert "quick" in directory.call("status")

@@ -68,6 +68,7 @@ def test_fields_that_are_not_given_have_their_defaults() -> None:
         "seed": None,
         "sampler": "random",
         "initial_configs": [],
+        "warm_start": [],
         "retries": 1,
         "segment_timeout": None,
         "report_timeout": None,
@@ -76,6 +77,7 @@ def test_fields_that_are_not_given_have_their_defaults() -> None:
         "queue": "asha",
         "storage": "asha-runs",
         "digest": "",
+        "prior": [],
     }
 
 
