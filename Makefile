@@ -13,6 +13,8 @@ MINUTES ?= 5
 # Folder of .npz tables of learning curves, and the numbers of workers that train them
 TABLES ?= tables
 FLEETS ?= 4
+# … how often on each
+RUNS ?= 20
 PEERS := ray-tune syne-tune optuna
 # … whose rules are played here, too
 RULES := rule-of-ray-tune-asha,rule-of-syne-tune-promotion,rule-of-syne-tune-stopping,rule-of-optuna-sh
@@ -54,17 +56,17 @@ bench: .venv/.for-test  ## measure what a decision costs
 	$(BIN)/python tests/benchmarks/decisions.py
 
 bench-quality: .venv/.for-test  ## play searches on the learning curves in TABLES=DIR, in virtual time
-	$(BIN)/python -m tests.benchmarks.quality --tables $(TABLES) --workers $(FLEETS)
-	$(BIN)/python -m tests.benchmarks.quality.budget --tables $(TABLES)
+	$(BIN)/python -m tests.benchmarks.quality --tables $(TABLES) --workers $(FLEETS) --seeds $(RUNS)
+	$(BIN)/python -m tests.benchmarks.quality.budget --tables $(TABLES) --seeds $(RUNS)
 
-bench-peers: .venv/.for-test $(PEERS:%=.peers/%/.ready)  ## play the schedulers of Ray Tune, Syne Tune and Optuna on them, too
+bench-peers: .venv/.for-test $(PEERS:%=.peers/%/.ready)  ## play the schedulers of Ray Tune, Syne Tune and Optuna on them, too, in an hour
 	for peer in $(PEERS); do .peers/$$peer/bin/python -m tests.benchmarks.quality.peers \
-	  $$peer --tables $(TABLES) --workers $(FLEETS) --into .peers/curves || exit; done
-	$(BIN)/python -m tests.benchmarks.quality --tables $(TABLES) --workers $(FLEETS) \
+	  $$peer --tables $(TABLES) --workers $(FLEETS) --seeds $(RUNS) --into .peers/curves || exit; done
+	$(BIN)/python -m tests.benchmarks.quality --tables $(TABLES) --workers $(FLEETS) --seeds $(RUNS) \
 	  --methods asha,asha/eta=3,sha,random,$(RULES) --peers .peers/curves
 
 bench-fleet: .venv/.for-test $(FUNCTIONS:%=.peers/functions/%.npz)  ## measure how much sooner 500 workers find the best than one
-	$(BIN)/python -m tests.benchmarks.quality.fleet --tables .peers/functions
+	$(BIN)/python -m tests.benchmarks.quality.fleet --tables .peers/functions --seeds $(RUNS)
 
 bench-table: .venv/.for-test  ## make a table for it in TABLES by real trainings, in some minutes
 	$(BIN)/python -m tests.benchmarks.quality.make_table $(TABLES)/digits.npz

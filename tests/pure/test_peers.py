@@ -116,6 +116,12 @@ def test_by_each_rule_so_many_go_on_as_its_tuner_says(eta: int) -> None:
     assert syne_cut(1, share) == 0
     for goes_on in (ours_goes_on, optuna_goes_on):
         assert not goes_on([], BEYOND, share)
+    # the second of two with as many that diverged: Optuna's does not count these
+    assert ours_goes_on([0.1] + [BEYOND] * (2 * eta - 2), 0.3, share)
+    assert not optuna_goes_on([0.1] + [BEYOND] * (2 * eta - 2), 0.3, share)
+    # of equal values all go on, by ours the first
+    assert syne_goes_on([0.5] * 9, 0.5, share)
+    assert not ours_goes_on([0.5] * 9 * eta, 0.5, share)
 
 
 def test_the_share_of_syne_tune_follows_from_its_levels() -> None:

@@ -16,11 +16,13 @@ Rules: how many of the n results of a level go on, of which each new one is the 
   where it is that level's share of the top: 16 / 50 where eta = 4, 27 / 50 where eta = 3.
 * Optuna's successive halving (5.0): the best max(1, floor(n / eta)), by stopping.
 
-NaN goes on by the rules of Ray Tune and Syne Tune where the worst would, never by the others.
+NaN goes on by the rules of Ray Tune and Syne Tune where the worst would, by the other two never;
+Optuna does not count it either. Of equal values all or none go on, but for ours, by which a later
+one is worse.
 """
 
 import math
-from bisect import bisect_right, insort
+from bisect import bisect_left, bisect_right, insort
 from collections import deque
 from collections.abc import Callable, Sequence
 from fractions import Fraction
@@ -116,13 +118,14 @@ def ray_goes_on(before: Sequence[float], value: float, share: Fraction) -> bool:
 
 
 def syne_goes_on(before: Sequence[float], value: float, share: Fraction) -> bool:
-    place = bisect_right(before, value) + 1
+    place = bisect_left(before, value) + 1
     return not before or place <= syne_cut(len(before) + 1, share)
 
 
 def optuna_goes_on(before: Sequence[float], value: float, share: Fraction) -> bool:
-    place = bisect_right(before, value) + 1
-    return value < BEYOND and place <= max(1, math.floor((len(before) + 1) * share))
+    counted = before[: bisect_left(before, BEYOND)]
+    place = bisect_left(counted, value) + 1
+    return value < BEYOND and place <= max(1, math.floor((len(counted) + 1) * share))
 
 
 def ours_goes_on(before: Sequence[float], value: float, share: Fraction) -> bool:
