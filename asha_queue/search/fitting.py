@@ -104,6 +104,8 @@ def _whole(tree: Any, value: Any) -> bool:
         except (ValueError, OverflowError):
             return False
         return True
+    if isinstance(tree, str):  # what tells most options apart, at a tenth of the cost
+        return isinstance(value, str) and value == tree
     return text(value) == text(tree)
 
 

@@ -1,6 +1,7 @@
 """The pages about experiments, in a real Flower, over HTTP."""
 
 import base64
+import json
 import os
 import re
 import signal
@@ -15,7 +16,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from html import unescape
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import psutil
 import pytest
@@ -122,8 +124,10 @@ def store(valkey: str) -> Iterator[Store]:
         store = connect(valkey)
         drive(store, submit(store), workers=3)
         drive(store, submit(store, name="wide", max_t=1, num_samples=ROWS + 10), workers=3)
-        evil = {"x": {"uniform": [0, 1]}, "<i>k</i>": {"choice": [EVIL]}}
-        drive(store, submit(store, name="evil", space=evil, num_samples=3), workers=1)
+        evil: dict[str, Any] = {"x": {"uniform": [0, 1]}, "<i>k</i>": {"choice": [EVIL]}, "k": 3}
+        inside = {"kind": EVIL, "p": {"uniform": [0, 1]}}
+        evil["net"] = {"choice": [None, inside, {"kind": "b", "p": {"choice": [1, 2]}}]}
+        drive(store, submit(store, name="evil", space=evil, num_samples=12), workers=1)
         yield store
         store.close()
         client.flushall()
@@ -220,6 +224,24 @@ def test_texts_of_others_are_escaped(running: Running) -> None:
     unknown = get(f"{running.url}/experiments/%3Cscript%3Ealert(1)%3C%2Fscript%3E")
     assert unknown.status == 404
     assert EVIL not in unknown.text
+
+
+def test_each_hyperparameter_can_be_drawn_that_only_some_trials_have(running: Running) -> None:
+    text = get(f"{running.url}/experiments/evil").text
+    drawn = re.findall(r'<option value="([^"]*/scatter\?parameter=[^"]*)">([^<]*)</option>', text)
+    names = [unescape(name) for _, name in drawn]
+    assert names == ["x", "<i>k</i>", "net", "net[1].p", "net[b].p"]
+    sorts = re.findall(r'data-key="sort ([^"]*)"', text)[5:]
+    assert [unescape(name) for name in sorts] == ["x", "<i>k</i>", "k", "net", "net.kind", "net.p"]
+    for address, _ in drawn:
+        status, figure = get(f"{running.url}{unescape(address)}")
+        assert status == 200
+        assert json.loads(figure)["data"], address
+    for name in sorts:
+        status, text = get(f"{running.url}/experiments/evil?sort={quote(unescape(name))}")
+        assert status == 200
+        assert len(cells(text, "asha-trials")) == 12
+        assert "there is no" not in text
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,13 @@ import pytest
 from asha_queue import prior
 from asha_queue.coordinator.fold import Fold
 from asha_queue.errors import SpecificationError
-from asha_queue.experiment import submit
+from asha_queue.experiment import Experiment, submit
 from asha_queue.samplers import Suggestions, suggestions
 from asha_queue.samplers.history import History, Known
 from asha_queue.samplers.sampler import Sampler
 from asha_queue.search.space import choice, grid_search, loguniform, uniform
 from asha_queue.specification import Specification
+from asha_queue.store import connect
 from asha_queue.store.contract import Store
 from asha_queue.store.journal import dump
 from tests.server.test_coordinator import SPECIFICATION, drive, submitted
@@ -169,6 +170,24 @@ def test_what_diverged_is_known_and_a_crash_takes_back_no_result(
     folded = Suggestions(Fold(store, uid).specification)
     assert folded.suggest(0, 1) == [{"x": 0.0}]  # the only one with a number
     assert folded.suggest(1, 5) == Suggestions(SPECIFICATION).suggest(1, 5)
+
+
+def test_the_command_says_what_it_has_learnt(
+    broker: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = connect(broker)
+    trained(store)
+    program = tmp_path / "p.py"
+    program.write_text("def train(trial): ...\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    fields = {**specification().to_json(), "train": "p.py:train"}
+    made = Experiment.from_json(fields)
+    handle = made.submit(broker=broker, storage=str(tmp_path))
+    assert capsys.readouterr() == ("", "warm start: knows 30 results of sums\n")
+    assert len(handle.result().specification.prior) == 30
+    made.submit(broker=broker, storage=str(tmp_path))
+    assert capsys.readouterr() == ("", "")
+    store.close()
 
 
 # -- what cannot be learnt from ------------------------------------------------------------------
