@@ -234,7 +234,7 @@ def _dimension(one: Parameter, column: Floats, exact: bool) -> dict[str, Any]:
         return axis
     low, high = axis["range"]
     below = low - (1.0 if one.categories is not None else GAP * (high - low))
-    ticks = axis.get("tickvals") or np.linspace(low, high, 5).tolist()
+    ticks = axis.get("tickvals") or _steps(low, high)
     return axis | {
         "values": [below if gone else at for gone, at in zip(absent, axis["values"], strict=True)],
         "range": [below, high],
@@ -270,6 +270,14 @@ def _axis(one: Parameter, column: Floats, exact: bool) -> dict[str, Any]:
         "tickvals": [math.log10(tick) for tick in ticks],
         "ticktext": [f"{tick:g}" for tick in ticks],
     }
+
+
+def _steps(low: float, high: float) -> list[float]:
+    """Round numbers from low to high, a handful; the lower end if there are none."""
+    step = 10.0 ** math.floor(math.log10((high - low) / 4))
+    step *= next(factor for factor in (1, 2, 5, 10) if (high - low) / (factor * step) <= 6)
+    inside = range(math.ceil(low / step), math.floor(high / step) + 1)
+    return [float(f"{number * step:.12g}") for number in inside] or [low]
 
 
 def _decades(low: float, high: float) -> list[float]:

@@ -86,7 +86,7 @@ def test_a_line_passes_below_the_values_of_what_its_trial_lacks(result: Result) 
         assert (momentum["values"][place] == momentum["tickvals"][0]) == absent
         if not absent:
             assert momentum["values"][place] == config["momentum"]
-    assert momentum["ticktext"][0] == "–"
+    assert momentum["ticktext"] == ["–", "0.2", "0.4", "0.6", "0.8"]
     assert momentum["range"][0] == momentum["tickvals"][0] < min(momentum["tickvals"][1:])
     for axis in axes.values():
         assert None not in axis["values"]
