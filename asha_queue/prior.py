@@ -33,13 +33,15 @@ MOST = 1000
 
 def informed(store: Store, specification: Specification) -> tuple[Specification, str]:
     """The specification with what it knows from `warm_start`, and a sentence on it; as it is, and
-    an empty one, without any.
+    an empty one, without any, or if it was told before (it comes from a journal).
 
     Raises SpecificationError, naming the experiment or the path, for what cannot be learnt from.
     """
+    if specification.prior:
+        return specification, ""
     found: list[Json] = []
     left_out = 0
-    for source in specification.warm_start:
+    for source in dict.fromkeys(specification.warm_start):
         taken, strange = _taken(source, _entries(store, source), specification)
         found += taken
         left_out += strange
@@ -68,6 +70,7 @@ def _entries(store: Store, source: str) -> Iterable[Json]:
             f"warm_start={source!r}: no experiment in this store has that name; there are: "
             f"{known}. Or give the path of its journal.jsonl"
         )
+    store.describe(uid)  # refuses what a newer version wrote
     return journal(store, uid)
 
 

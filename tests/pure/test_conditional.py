@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -225,6 +226,35 @@ def test_a_small_space_has_the_combinations_of_what_is_active() -> None:
     assert points.number({"net": {"kind": "flat", "width": 9}}) is None
 
 
+constants = st.sampled_from(["a", "b", 1, 1.0, True, None])
+discrete = st.recursive(
+    st.lists(constants, min_size=1, max_size=3).map(choice)
+    | st.integers(0, 3).map(lambda low: randint(low, low + 2)),
+    lambda inside: st.lists(
+        constants | inside | st.dictionaries(keys, inside | constants, min_size=1, max_size=2),
+        min_size=1,
+        max_size=3,
+    ).map(choice),
+    max_leaves=5,
+)
+
+
+@given(st.dictionaries(keys, discrete, min_size=1, max_size=2))
+@settings(max_examples=150, deadline=None)
+def test_combinations_are_all_configurations_each_with_its_number(mapping: dict[str, Any]) -> None:
+    space = Space(mapping)
+    assert space.combinations is not None
+    size = space.combinations.size
+    texts = [json.dumps(space.combined(number, 0)) for number in range(size)]
+    assert {json.dumps(space.draw(0, trial)) for trial in range(20)} <= set(texts)
+    points = Points.of(space)
+    if points is None:
+        assert space.ambiguous
+        return
+    assert len(set(texts)) == size
+    assert [points.number(json.loads(one)) for one in texts] == [*range(size)]
+
+
 @pytest.mark.parametrize("sampler", ["random", "sobol"])
 def test_a_small_space_is_tried_whole_before_anything_is_repeated(sampler: str) -> None:
     made = Suggestions(specification(space=SMALL, sampler=sampler))
@@ -306,6 +336,19 @@ def test_a_mistake_inside_an_option_is_named_by_its_path() -> None:
     assert str(raised.value) == (
         "space.o: choice option 1.lr: uniform takes 2 values [low, high], not [1]"
     )
+
+
+def test_a_toml_file_has_options_as_inline_tables(tmp_path: Path) -> None:
+    file = tmp_path / "s.toml"
+    file.write_text(
+        'name = "s"\ntrain = "s.py:train"\nmetric = "loss"\nmode = "min"\nmax_t = 9\n[space]\n'
+        "batch = {choice = [16, 32]}\noptimizer = {choice = [\n"
+        '  {kind = "adam", lr = {loguniform = [1e-4, 1e-1]}},\n'
+        '  {kind = "sgd", lr = {loguniform = [1e-3, 1.0]}, '
+        "momentum = {uniform = [0, 0.99]}},\n]}\n",
+        encoding="utf-8",
+    )
+    assert Specification.from_toml(file).parameters.draw(3, 5) == Space(OPTIMIZER).draw(3, 5)
 
 
 def test_a_changed_option_is_a_difference() -> None:

@@ -131,6 +131,16 @@ def test_submitted_again_it_goes_on_with_what_it_knew(store: Store, tmp_path: Pa
         submit(store, specification(warm_start=[]), tmp_path / "new")
 
 
+def test_a_specification_out_of_a_journal_knows_already(store: Store, tmp_path: Path) -> None:
+    source = trained(store)
+    first, _ = submit(store, specification(), tmp_path / "new")
+    again = Specification.from_json(store.describe(first).specification)
+    store.delete(source)
+    second, said = submit(store, again, tmp_path / "new", fresh=True)
+    assert store.describe(second).specification == again.to_json()
+    assert "warm start" not in said
+
+
 def test_an_experiment_may_start_anew_with_what_it_has_learnt(store: Store, tmp_path: Path) -> None:
     expected = highest(entries(store, trained(store)))
     uid, _ = submit(store, specification(name="sums"), tmp_path / "sums", fresh=True)
