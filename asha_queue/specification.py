@@ -270,7 +270,11 @@ class Specification(BaseModel):
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Self:
-        return cls(**fields)
+        """The specification of which `to_json` has these fields, of an earlier version too.
+
+        What such an experiment has decided was decided without hedging, whatever is usual now.
+        """
+        return cls(**{"hedge": False, **fields})
 
     @classmethod
     def from_toml(cls, path: str | Path) -> Self:

@@ -90,7 +90,6 @@ class _Checker:
         self.violations: list[str] = []
         plan = Plan.of(experiment)
         self._ladder = plan.ladder
-        self._eta = self._ladder.reduction_factor
         self._metric = experiment["metric"]
         self._sign = 1 if experiment["mode"] == "min" else -1
         self._grid_size = plan.grid_size
@@ -100,9 +99,7 @@ class _Checker:
         self._ranked: list[list[tuple[float, int]]] = [[] for _ in self._levels]
         #: Promotions out of each rung.
         self._promoted = Counter[int]()
-        self._standings = Standings(
-            bool(experiment.get("hedge")), self._ladder.reduction_factor, self._ranked
-        )
+        self._standings = Standings(plan.hedge, self._ladder.reduction_factor, self._ranked)
         self._ended = ""
         self._paused = False
 

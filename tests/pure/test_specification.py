@@ -364,3 +364,11 @@ def test_differences_are_said_in_sentences() -> None:
 def test_a_new_specification_without_seed_or_digest_asks_for_no_particular_one() -> None:
     assert specification(seed=7, digest="a").differences(specification()) == []
     assert specification().differences(specification(seed=7)) == ["seed: None -> 7"]
+
+
+def test_an_experiment_of_a_version_without_hedging_does_not_hedge() -> None:
+    fields = specification(hedge=True).to_json()
+    assert Specification.from_json(fields).hedge
+    del fields["hedge"]
+    assert not Specification.from_json(fields).hedge
+    assert not Specification.from_json(fields).plan.hedge
