@@ -67,6 +67,7 @@ class _Segment:
     """One attempt in training."""
 
     trial: int
+    bracket: int
     rung: int
     target: int
     config: dict[str, Any]
@@ -91,7 +92,7 @@ class _Simulation:
     ) -> None:
         self._specification = specification
         self._suggestions = Suggestions(specification)
-        self._levels = specification.ladder.levels
+        self._ladder = specification.ladder
         self._evaluate = evaluate
         self._seconds = seconds
         self._straggler = straggler
@@ -131,10 +132,11 @@ class _Simulation:
             new = rung == 0
             segment = _Segment(
                 trial=trial,
+                bracket=decision.bracket,
                 rung=rung,
                 target=decision.target,
                 config=next(configs) if new else trials[trial].config,
-                start=0 if new else self._levels[rung - 1],
+                start=0 if new else self._ladder.target(decision.bracket, rung - 1),
                 worker=self._idle.pop(),
             )
             self._begin(segment)
@@ -145,7 +147,7 @@ class _Simulation:
             {
                 "type": "scheduled",
                 "trial": segment.trial,
-                "bracket": 0,
+                "bracket": segment.bracket,
                 "rung": segment.rung,
                 "target": segment.target,
                 "attempt": segment.attempt,

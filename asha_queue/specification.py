@@ -26,7 +26,7 @@ from asha_queue.errors import SpecificationError
 from asha_queue.search.combinations import SMALL
 from asha_queue.search.domains import shown
 from asha_queue.search.ladder import Ladder
-from asha_queue.search.plan import Plan
+from asha_queue.search.plan import Plan, conflict
 from asha_queue.search.space import Space
 from asha_queue.settings import NAME
 
@@ -70,6 +70,18 @@ class Specification(BaseModel):
         default=4,
         ge=2,
         description="a whole number of at least 2: one in so many trials is promoted",
+    )
+    variant: Literal["promotion", "delayed", "stopping", "pasha"] = Field(
+        default="promotion",
+        description="'promotion', 'delayed' for no more promotions than one in reduction_factor, "
+        "'stopping' for a verdict on each trial as its result arrives, or 'pasha' for a top that "
+        "rises while ranks change",
+    )
+    brackets: int = Field(
+        default=1,
+        ge=1,
+        description="a whole number from 1 to the number of levels: ladders that begin one level "
+        "above each other",
     )
     hedge: bool = Field(
         default=False,
@@ -208,6 +220,8 @@ class Specification(BaseModel):
             raise ValueError(
                 f"grace_period={self.grace_period}: must be at most max_t, which is {self.max_t}"
             )
+        if wrong := conflict(self.ladder, self.variant, self.brackets, self.hedge):
+            raise ValueError(wrong)
         return self
 
     @model_validator(mode="after")

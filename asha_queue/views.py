@@ -10,6 +10,7 @@ from typing import Any
 
 from asha_queue.result import Best, Result, TrialResult
 from asha_queue.search.asha import Asha
+from asha_queue.search.brackets import cost
 from asha_queue.search.rung import number as to_number
 from asha_queue.store.contract import Store, Worker
 
@@ -95,7 +96,7 @@ def overview(
                 "rung": rung.rung,
                 "level": rung.level,
                 "results": rung.results,
-                "cut": rung.results // specification.reduction_factor,
+                "cut": rung.cut,
                 "promoted": rung.promoted,
                 "best": rung.best,
                 "resource": rung.resource,
@@ -122,6 +123,23 @@ def overview(
 
 def notes(result: Result) -> list[str]:
     """What the user may want to change, in sentences."""
+    return [*_settled(result), *_without_checkpoints(result)]
+
+
+def _settled(result: Result) -> list[str]:
+    """Where PASHA has ended below the top."""
+    specification, reached = result.specification, [r.level for r in result.rungs if r.results]
+    if specification.variant != "pasha" or result.state != "finished" or not reached:
+        return []
+    if reached[-1] == result.rungs[-1].level:
+        return []
+    return [
+        f"the order of trials settled at {reached[-1]} steps, so none was trained to "
+        f"max_t={result.rungs[-1].level}; the best has results up to there"
+    ]
+
+
+def _without_checkpoints(result: Result) -> list[str]:
     results = [rung for trial in result.trials for rung in trial.results]
     if not results or len(result.rungs) < 2 or any(rung.checkpoint for rung in results):
         return []
@@ -188,14 +206,30 @@ def running_view(
 
 def expected_resource(result: Result) -> int:
     """What the experiment will have spent at its end, if from now on each rung promotes ⌊n/η⌋."""
-    specification = result.specification
-    total, below, reaching = 0, 0, specification.num_trials
-    for rung in result.rungs:
-        reaching = max(reaching, rung.results)
-        total += reaching * (rung.level - below)
-        below = rung.level
-        reaching //= specification.reduction_factor
+    eta, levels = result.specification.reduction_factor, [rung.level for rung in result.rungs]
+    total = 0
+    for bracket, reaching in enumerate(_expected_trials(result)):
+        below = 0
+        for place, level in enumerate(levels[bracket:], start=bracket):
+            reaching = max(reaching, result.results_at(place, bracket))
+            total += reaching * (level - below)
+            below = level
+            reaching //= eta
     return max(total, result.resource_spent)
+
+
+def _expected_trials(result: Result) -> list[int]:
+    """Trials that each bracket will have been given: those to come get equal shares of the budget
+    in the mean."""
+    specification = result.specification
+    left = specification.num_trials - sum(result.started)
+    if len(result.started) == 1:
+        return [specification.num_trials]
+    shares = [1 / cost(specification.ladder, bracket) for bracket in range(len(result.started))]
+    return [
+        started + round(left * share / sum(shares))
+        for started, share in zip(result.started, shares, strict=True)
+    ]
 
 
 def seconds_left(result: Result, workers: int) -> float | None:
@@ -213,8 +247,9 @@ def trial_view(trial: TrialResult, search: Asha) -> dict[str, Any]:
     """One trial, for each of its rungs why it was promoted or not, and how each attempt ended."""
     rungs = []
     for rung in trial.results:
-        why = search.explain(trial.number, rung.rung)
-        doubt = search.doubt(trial.number, rung.rung)
+        own = rung.rung - trial.bracket
+        why = search.explain(trial.number, own)
+        doubt = search.doubt(trial.number, own)
         rungs.append(
             {
                 "rung": rung.rung,
@@ -226,6 +261,8 @@ def trial_view(trial: TrialResult, search: Asha) -> dict[str, Any]:
                 "cut": why.cut,
                 "threshold": why.threshold,
                 "promoted": why.promoted,
+                "bracket": trial.bracket,
+                "variant": search.variant,
                 "open": doubt.standing == "open",
                 "share": doubt.share,
                 "probe": doubt.probe,
@@ -238,6 +275,7 @@ def trial_view(trial: TrialResult, search: Asha) -> dict[str, Any]:
         )
     return {
         "trial": trial.number,
+        "bracket": trial.bracket,
         "state": trial.state,
         "config": trial.config,
         "resource": trial.resource,
@@ -251,7 +289,8 @@ def trial_view(trial: TrialResult, search: Asha) -> dict[str, Any]:
 
 def verdict(rung: Mapping[str, Any], eta: int) -> str:
     """The sentence that explains one row of `trial_view`'s rungs."""
-    rank = f"rank {rung['rank']} of {rung['results']} at {rung['level']}"
+    bracket = f" in bracket {rung['bracket']}" if rung["bracket"] else ""
+    rank = f"rank {rung['rank']} of {rung['results']}{bracket} at {rung['level']}"
     if rung["top"]:
         return f"{rank}, the top"
     if rung["open"]:
@@ -261,6 +300,8 @@ def verdict(rung: Mapping[str, Any], eta: int) -> str:
     if tests := rung["results"] - rung["counted"]:
         rank = f"{rank}, {tests} of which came as tests and do not count"
     cut = f"the best ⌊{rung['counted']}/{eta}⌋ = {rung['cut']} go on"
+    if rung["variant"] == "stopping":
+        return f"{rank} when it came; {_fate(rung, eta, cut)}"
     if rung["probe"]:
         return f"{rank}; {cut}: promoted none the less, to test what ranks say of the next level"
     if rung["promoted"]:
@@ -270,6 +311,15 @@ def verdict(rung: Mapping[str, Any], eta: int) -> str:
     if rung["threshold"] is None:
         return f"{rank}; {cut}"
     return f"{rank}; {cut}: not promoted, it would have had to beat {rung['threshold']:.6g}"
+
+
+def _fate(rung: Mapping[str, Any], eta: int, cut: str) -> str:
+    """The verdict of the stopping variant."""
+    if rung["promoted"]:
+        return f"{cut}: went on" if rung["rank"] <= rung["cut"] else f"fewer than {eta}: went on"
+    if rung["threshold"] is None:
+        return f"{cut}: stopped"
+    return f"{cut}: stopped, it would have had to beat {rung['threshold']:.6g}"
 
 
 def savings(result: Result) -> str:

@@ -16,8 +16,9 @@ _LEFT = 0.62
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One rung. `results` counts final failures too; `cut` is ⌊results/η⌋, how many of the best may
-    go on, and `threshold` the value of the worst of these; at the top there are none."""
+    """One level. `results` counts final failures too; `cut` is how many of the best may go on,
+    ⌊n/η⌋ of each bracket's n, and `threshold` the value of the worst of these, which several
+    brackets do not share; at the top there are none."""
 
     rung: int
     level: int
@@ -48,16 +49,16 @@ class Step:
 def steps(subject: Subject) -> list[Step]:
     """The rungs, from the lowest."""
     rungs = subject.rungs
-    mode, eta = subject.specification.mode, subject.specification.reduction_factor
+    mode = subject.specification.mode
     results = every_result(subject)
     losses = results.losses(mode)
     whole = max(1, sum(rung.resource for rung in rungs))
     found = []
     for rung in rungs:
         ranked = np.sort(losses[(results.rung == rung.rung) & (losses < np.inf)])
-        cut = None if rung.rung == len(rungs) - 1 else rung.results // eta
+        cut = None if rung.rung == len(rungs) - 1 else rung.cut
         threshold = None
-        if cut and cut <= len(ranked):
+        if subject.specification.brackets == 1 and cut and cut <= len(ranked):
             threshold = float(ranked[cut - 1] if mode == "min" else -ranked[cut - 1])
         found.append(
             Step(
@@ -164,7 +165,10 @@ def _hover(subject: Subject, step: Step) -> str:
     if step.cut is not None:
         eta = subject.specification.reduction_factor
         lines.append(f"{step.promoted:,} promoted")
-        lines.append(f"cut: the best ⌊{step.results:,}/{eta}⌋ = {step.cut:,} go on")
+        best = f"{step.cut:,} of the brackets' best"
+        if subject.specification.brackets == 1:
+            best = f"the best ⌊{step.results:,}/{eta}⌋ = {step.cut:,}"
+        lines.append(f"cut: {best} go on")
         if step.threshold is not None:
             lines.append(f"to beat: {metric} {step.threshold:.6g}")
     lines.append(f"{step.spent:,} steps spent, {step.share:.1%} of all")

@@ -19,7 +19,8 @@ class Curve(Protocol):
 
 
 class Outcome(Protocol):
-    """A trial's result in one rung; `value` is NaN where it diverged."""
+    """A trial's result in one rung, which counts the levels of the ladder; `value` is NaN where it
+    diverged."""
 
     @property
     def rung(self) -> int: ...
@@ -57,6 +58,8 @@ class Rung(Protocol):
     def promoted(self) -> int: ...
     @property
     def resource(self) -> int: ...
+    @property
+    def cut(self) -> int: ...
 
 
 class Improvement(Protocol):

@@ -9,7 +9,8 @@ ENDS = ("completed", "suspended", "failed", "lost")
 
 @dataclass(slots=True)
 class Attempt:
-    """One try at a segment; `state` is "queued", "running", or the way it ended: "completed",
+    """One try at a segment; `rung` counts from 0 in the trial's own bracket, as in the journal and
+    in the names of logs. `state` is "queued", "running", or the way it ended: "completed",
     "suspended", "failed", "lost" or "cancelled". `why` is the error, or the reason of a loss;
     the times are those of the journal, in seconds."""
 
@@ -25,6 +26,7 @@ class Attempt:
     started_at: float | None = None
     ended_at: float | None = None
     checkpoint: dict[str, Any] | None = None
+    bracket: int = 0
 
     @property
     def started(self) -> bool:
@@ -44,9 +46,10 @@ class Attempt:
         """Which it is and how it ended, without the reason."""
         worker = f"  {self.worker}" if self.worker else ""
         reached = f" at {self.reached}" if self.reached is not None else ""
+        bracket = f"bracket {self.bracket} " if self.bracket else ""
         return (
-            f"rung {self.rung} attempt {self.attempt}{worker}  {self.start or 0} → {self.target}  "
-            f"{self.state}{reached}"
+            f"{bracket}rung {self.rung} attempt {self.attempt}{worker}  "
+            f"{self.start or 0} → {self.target}  {self.state}{reached}"
         )
 
     def __str__(self) -> str:
@@ -69,9 +72,9 @@ class Attempts:
             return
         at = entry.get("at")
         if kind == "scheduled":
-            self.all.append(
-                Attempt(entry["rung"], entry["attempt"], entry["target"], scheduled_at=at)
-            )
+            attempt = Attempt(entry["rung"], entry["attempt"], entry["target"], scheduled_at=at)
+            attempt.bracket = entry.get("bracket", 0)
+            self.all.append(attempt)
         elif known := self._find(entry["rung"], entry["attempt"]):
             known.worker = entry.get("worker") or known.worker
             if kind == "started":

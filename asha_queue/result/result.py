@@ -12,6 +12,7 @@ from typing import Any, Self
 from asha_queue.errors import AshaQueueError
 from asha_queue.figures import draw, parameters, plotted
 from asha_queue.result.trials import Best, Improvement, RungResult, RungSummary, TrialResult
+from asha_queue.result.verdicts import Verdicts
 from asha_queue.search.rung import number
 from asha_queue.specification import Specification
 from asha_queue.tally import Tally
@@ -42,10 +43,15 @@ class Result:
         #: The entries this was folded from, if `from_journal` or `simulate` made it.
         self.journal: list[dict[str, Any]] = []
         self._ladder = specification.ladder
-        self._results: list[int] = []
-        self._scheduled: list[int] = []
+        plan = specification.plan
+        self._goal, self._verdicts = plan.goal, Verdicts(plan)
+        #: New trials by bracket.
+        self.started = [0] * specification.brackets
+        # The following are by level of the ladder.
+        #: Results by bracket.
+        self._results: list[list[int]] = []
+        self._promoted: list[int] = []
         self._spent: list[int] = []
-        #: The best result of each rung.
         self._leaders: list[Best | None] = []
         self._add_rungs()
         self._least_loss = math.inf
@@ -80,15 +86,19 @@ class Result:
 
     @property
     def rungs(self) -> list[RungSummary]:
-        """One line per rung, from the lowest."""
+        """One line per level of the ladder, from the lowest."""
         summaries = []
         for rung, level in enumerate(self._ladder.levels):
             leader = self._leaders[rung]
             best = number(leader.metrics[self.specification.metric]) if leader else None
-            promoted = self._scheduled[rung + 1]
-            results, spent = self._results[rung], self._spent[rung]
-            summaries.append(RungSummary(rung, level, results, promoted, best, spent))
+            promoted, spent, results = self._promoted[rung], self._spent[rung], self._results[rung]
+            cut = sum(n // self._ladder.reduction_factor for n in results)
+            summaries.append(RungSummary(rung, level, sum(results), promoted, best, spent, cut))
         return summaries
+
+    def results_at(self, level: int, bracket: int) -> int:
+        """How many results a bracket has at a level of the ladder."""
+        return self._results[level][bracket]
 
     @property
     def resource_full(self) -> int:
@@ -154,7 +164,7 @@ class Result:
                 self._schedule(trial, entry)
             elif kind == "started":
                 trial.state = "running"
-                trial.rung = entry["rung"]
+                trial.rung = trial.bracket + entry["rung"]
                 trial.worker = entry.get("worker")
                 trial.start = entry.get("start") or 0
             elif kind in ("completed", "suspended", "failed", "lost"):
@@ -176,7 +186,10 @@ class Result:
         trial.target = entry.get("target")
         trial.attempts += 1
         if entry.get("attempt", 1) == 1:
-            self._scheduled[entry["rung"]] += 1
+            if entry["rung"]:
+                self._promoted[trial.bracket + entry["rung"] - 1] += 1
+            else:
+                self.started[trial.bracket] += 1
 
     def _leave(self, trial: TrialResult, entry: Mapping[str, Any]) -> None:
         """The end of an attempt, whichever it was."""
@@ -186,7 +199,7 @@ class Result:
             if trial.start is not None:
                 spent = max(0, reached - trial.start)
                 self.resource_spent += spent
-                self._spent[entry["rung"]] += spent
+                self._spent[trial.bracket + entry["rung"]] += spent
         trial.state = "queued"
         if entry["type"] == "completed":
             self._complete(trial, entry)
@@ -197,14 +210,15 @@ class Result:
             trial.error = entry.get("error")
             if entry.get("final"):
                 trial.state = "failed"
-                self._results[entry["rung"]] += 1
+                self._results[trial.bracket + entry["rung"]][trial.bracket] += 1
+                self._verdicts.add(trial.bracket, entry["rung"], trial.number, math.nan)
         self._extend_curve(trial, entry.get("curve"))
         trial.worker = trial.start = None
         if trial.state != "queued":
             trial.target = None
 
     def _complete(self, trial: TrialResult, entry: Mapping[str, Any]) -> None:
-        rung = entry["rung"]
+        rung = trial.bracket + entry["rung"]
         metrics = _read(entry.get("metrics"))
         reached = entry.get("reached")
         result = RungResult(
@@ -221,16 +235,24 @@ class Result:
         )
         trial.results.append(result)
         trial.rung, trial.metrics, trial.error = rung, metrics, None
-        self._results[rung] += 1
+        self._results[rung][trial.bracket] += 1
+        self._verdicts.add(trial.bracket, entry["rung"], trial.number, self._goal.value(metrics))
         if self._loss(metrics) == math.inf:
             trial.state = "diverged"
             metric = self.specification.metric
             self.troubles.diverged(trial.number, metric, metrics.get(metric))
         else:
-            trial.state = "done" if rung == len(self._results) - 1 else "waiting"
+            trial.state = self._rest(trial)
             self._challenge(trial, result)
         # Before the curve, whose last point is this result without its checkpoint.
         self._see(trial, metrics, result.reached, result.checkpoint)
+
+    def _rest(self, trial: TrialResult) -> str:
+        """The state of a trial with a value in its last rung."""
+        assert trial.rung is not None, "it has a result"
+        if trial.rung == len(self._results) - 1:
+            return "done"
+        return self._verdicts.state(trial.bracket, trial.rung - trial.bracket, trial.number)
 
     def _extend_curve(self, trial: TrialResult, points: Sequence[Any] | None) -> None:
         if not points:
@@ -296,7 +318,8 @@ class Result:
         """A final failure is none any more; the next `scheduled` follows."""
         if trial.state == "failed":
             trial.state = "queued"
-            self._results[entry["rung"]] -= 1
+            self._results[trial.bracket + entry["rung"]][trial.bracket] -= 1
+            self._verdicts.withdraw(trial.bracket, entry["rung"], trial.number)
         self._reopen()
 
     def _extend(self, changed: Mapping[str, int]) -> None:
@@ -307,17 +330,17 @@ class Result:
         self._ladder = self._ladder.extended(self.specification.max_t)
         self._add_rungs()
         for trial in self.trials:
-            if trial.state == "done" and trial.rung != len(self._results) - 1:
-                trial.state = "waiting"
+            if trial.state == "done":
+                trial.state = self._rest(trial)
         self._reopen()
 
     def _add_rungs(self) -> None:
         """Room for what is counted of each rung, after the ladder has grown."""
         more = len(self._ladder.levels) - len(self._results)
-        self._results += [0] * more
+        self._results += [[0] * self.specification.brackets for _ in range(more)]
+        self._promoted += [0] * more
         self._spent += [0] * more
         self._leaders += [None] * more
-        self._scheduled += [0] * (len(self._results) + 1 - len(self._scheduled))
 
     def _reopen(self) -> None:
         """What was finished goes on; what was paused stays so."""
@@ -325,7 +348,7 @@ class Result:
             return
         self.state = "running"
         for trial in self.trials:
-            if trial.state == "stopped":
+            if trial.state == "stopped" and not self._verdicts.fall:
                 trial.state = "waiting"
 
     def _end(self, kind: str) -> None:

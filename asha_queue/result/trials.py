@@ -9,8 +9,9 @@ from asha_queue.result.curve import Curve
 
 @dataclass(slots=True)
 class RungResult:
-    """What a trial brought in one rung; `value` is NaN when the trial diverged there. `at` is the
-    journal's time, `spent` what the whole experiment had spent by then."""
+    """What a trial brought in one rung; `value` is NaN when the trial diverged there. `rung` counts
+    the levels of the ladder from 0, the same for all brackets. `at` is the journal's time, `spent`
+    what the whole experiment had spent by then."""
 
     rung: int
     level: int
@@ -28,8 +29,9 @@ class RungResult:
 class TrialResult:
     """One trial; the segment in training, if any, has `worker`, `start` and `target`.
 
-    `rung` is the last one with a result or in training, `resource` the largest reached, `metrics`
-    those of the last result, `attempts` the number of times that a segment of it was scheduled.
+    `rung`, which counts the levels of the ladder, is the last one with a result or in training,
+    `resource` the largest reached, `metrics` those of the last result, `attempts` the number of
+    times that a segment of it was scheduled.
     """
 
     number: int
@@ -65,8 +67,9 @@ class Best:
 
 @dataclass(frozen=True, slots=True)
 class RungSummary:
-    """A rung's results (final failures count), promotions out of it, best value, and the resource
-    that all attempts at it have spent."""
+    """What all brackets have at one level of the ladder: results (final failures count), promotions
+    from there, best value, and the resource that all attempts at it have spent. `cut` is how many
+    of the results may go on: ⌊n/η⌋ of each bracket's n."""
 
     rung: int
     level: int
@@ -74,6 +77,7 @@ class RungSummary:
     promoted: int
     best: float | None
     resource: int = 0
+    cut: int = 0
 
 
 @dataclass(frozen=True, slots=True)

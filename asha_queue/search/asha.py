@@ -2,11 +2,14 @@
 
 Rules
 
-1. A slot is free: look at the rungs from the highest below the top downward. The first that has a
-   promotable trial promotes its best one. If none has, the next new trial is started; if all were
+1. A slot is free: look at the levels from the highest below the top downward. The first at which
+   a rung has a promotable trial promotes its best one; of several brackets the lowest goes first.
+   If none has, the next new trial is started, in the bracket that `brackets.py` says; if all were
    started, the slot stays free until a result arrives.
-2. What is promotable is said in `rung.py`: the best floor(n / eta) of all n results of a rung,
-   those promoted before included, less those promoted before. Never "the best of those left".
+2. Each bracket has rungs of its own; rung k of bracket s is at level k + s. What is promotable is
+   said in `rung.py`: the best floor(n / eta) of all n results of a rung, those promoted before
+   included, less those promoted before. Never "the best of those left". Where another variant is
+   planned, `variants.py` says it, and `pasha.py` which level is the top.
 3. A rung holds results of completed segments. A final failure, NaN, an infinity of the wrong side
    and a missing metric count as results that rank last and are never promoted. `retried` takes a
    final failure back: it no longer counts, and its segment is open again.
@@ -39,12 +42,15 @@ Algorithm 2.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from asha_queue.errors import JournalError, SpecificationError
+from asha_queue.search.brackets import Brackets
 from asha_queue.search.hedge import Doubt, Hedge
+from asha_queue.search.pasha import Pasha
 from asha_queue.search.plan import Plan
-from asha_queue.search.rung import Explanation
+from asha_queue.search.rung import Explanation, Rung
+from asha_queue.search.variants import AnyRung
 
 #: Entries that decide nothing. Those of later versions are refused instead.
 _NEUTRAL = frozenset({"submitted", "started", "suspended", "lost", "warning"})
@@ -53,7 +59,8 @@ _ENDED = ("finished", "cancelled")
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A segment to schedule: train `trial` up to `target`. Rung 0 is a new trial."""
+    """A segment to schedule: train `trial` up to `target`. Rung 0 is a new trial, the first of its
+    bracket's rungs."""
 
     trial: int
     bracket: int
@@ -65,21 +72,30 @@ class Asha:
     """The state of one search."""
 
     def __init__(self, plan: Plan) -> None:
+        self._plan = plan
         self._ladder = plan.ladder
         self._goal = plan.goal
         self._num_trials = plan.num_trials
         self._grid_size = plan.grid_size
-        self._rungs = [plan.goal.rung(plan.ladder.reduction_factor) for _ in plan.ladder.levels]
-        self._hedge = Hedge(self._rungs, plan.hedge)
+        self._brackets = Brackets(plan.ladder, plan.brackets)
+        self._rungs: list[list[AnyRung]] = [[] for _ in range(plan.brackets)]  # by bracket
+        # One that tests nothing asks no more of a rung than those of all variants have.
+        self._hedges = [Hedge(cast("list[Rung]", rungs), plan.hedge) for rungs in self._rungs]
+        self._add_rungs()
+        self._pasha = Pasha() if plan.variant == "pasha" else None
         self._open: dict[int, int] = {}  # the rung that a trial's open segment trains for
         self._failed: dict[int, int] = {}  # the rung in which a trial has failed for good
-        self._started = 0
         self._state = "open"  # or "paused", "finished", "cancelled"
 
     @property
+    def variant(self) -> str:
+        return self._plan.variant
+
+    @property
     def top(self) -> int:
-        """The highest rung, out of which nothing is promoted."""
-        return len(self._ladder.levels) - 1
+        """The number of the highest level, from which nothing is promoted; of PASHA as yet."""
+        top = len(self._ladder.levels) - 1
+        return min(top, self._pasha.top) if self._pasha else top
 
     @property
     def state(self) -> str:
@@ -89,7 +105,7 @@ class Asha:
     @property
     def started(self) -> int:
         """Trials started so far; the next new one has this number."""
-        return self._started
+        return len(self._brackets)
 
     @property
     def outstanding(self) -> int:
@@ -101,23 +117,29 @@ class Asha:
         """Whether there is nothing left to do, unless it is extended or retried."""
         if self._state != "open":
             return self._state in _ENDED
-        return not self._open and self._started == self._num_trials and not self.decide(1)
+        return not self._open and self.started == self._num_trials and not self.decide(1)
 
     def decide(self, slots: int) -> list[Decision]:
         """The segments that at most `slots` free slots should train next, in this order."""
         decisions: list[Decision] = []
         if self._state != "open":
             return decisions
-        tests = self._hedge.tests(slots)
-        decisions += [self._decision(trial, rung + 1) for trial, rung in tests]
-        for rung in range(len(self._rungs) - 2, -1, -1):
-            room = slots - len(decisions)
-            best = self._rungs[rung].promotable(room + len(tests), self._hedge.open(rung))
-            others = [trial for trial in best if (trial, rung) not in tests]
-            decisions += [self._decision(trial, rung + 1) for trial in others[:room]]
-        room = slots - len(decisions)
-        for trial in range(self._started, min(self._started + room, self._num_trials)):
-            decisions.append(self._decision(trial, 0))
+        tests = [
+            (trial, bracket, rung)
+            for bracket, hedge in enumerate(self._hedges)
+            for trial, rung in hedge.tests(slots)
+        ][:slots]
+        decisions += [self._decision(trial, bracket, rung + 1) for trial, bracket, rung in tests]
+        for level in range(self.top - 1, -1, -1):
+            for bracket in range(min(level + 1, self._brackets.number)):
+                room, rung = slots - len(decisions), level - bracket
+                everyone = self._hedges[bracket].open(rung)
+                best = self._rungs[bracket][rung].promotable(room + len(tests), everyone)
+                others = [trial for trial in best if (trial, bracket, rung) not in tests]
+                decisions += [self._decision(trial, bracket, rung + 1) for trial in others[:room]]
+        room = min(slots - len(decisions), self._num_trials - self.started)
+        for trial, bracket in enumerate(self._brackets.next(room), self.started):
+            decisions.append(self._decision(trial, bracket, 0))
         return decisions
 
     def apply(self, entry: Mapping[str, Any]) -> None:
@@ -125,7 +147,7 @@ class Asha:
         try:
             kind = entry["type"]
             if kind == "completed":
-                self._close(entry, self._goal.value(entry["metrics"]))
+                self._complete(entry)
             elif kind == "scheduled":
                 self._schedule(entry)
             elif kind == "failed":
@@ -153,11 +175,11 @@ class Asha:
 
         KeyError when it has no result there.
         """
-        return self._rungs[rung].explain(trial)
+        return self._rungs[self._brackets[trial]][rung].explain(trial)
 
     def doubt(self, trial: int, rung: int) -> Doubt:
         """How far ranks are relied on in this rung, and whether the trial is a test of them."""
-        return self._hedge.doubt(trial, rung)
+        return self._hedges[self._brackets[trial]].doubt(trial, rung)
 
     def snapshot(self) -> dict[str, Any]:
         """The state as JSON, in one canonical form: equal states have equal texts."""
@@ -165,11 +187,13 @@ class Asha:
             "state": self._state,
             "levels": list(self._ladder.levels),
             "trials": self._num_trials,
-            "started": self._started,
+            "started": self.started,
+            "brackets": self._brackets.snapshot() if self._brackets.number > 1 else [],
             "open": [[trial, rung] for trial, rung in sorted(self._open.items())],
             "failed": [[trial, rung] for trial, rung in sorted(self._failed.items())],
-            "rungs": [rung.snapshot() for rung in self._rungs],
-            "hedge": self._hedge.snapshot(),
+            "rungs": [rung.snapshot() for rungs in self._rungs for rung in rungs],
+            "hedge": [held for hedge in self._hedges for held in hedge.snapshot()],
+            **({"pasha": self._pasha.snapshot()} if self._pasha else {}),
         }
 
     @classmethod
@@ -178,29 +202,51 @@ class Asha:
         ladder = plan.ladder.with_levels(tuple(snapshot["levels"]))
         search = cls(replace(plan, ladder=ladder, num_trials=snapshot["trials"]))
         search._state = snapshot["state"]
-        search._started = snapshot["started"]
+        search._brackets.restore(snapshot.get("brackets") or [0] * snapshot["started"])
         search._open = dict(snapshot["open"])
         search._failed = dict(snapshot["failed"])
-        for rung, held in zip(search._rungs, snapshot["rungs"], strict=True):
-            rung.restore(held["results"], held["promoted"])
-        search._hedge.restore(snapshot.get("hedge", []))
+        rungs = (rung for rungs in search._rungs for rung in rungs)
+        for rung, held in zip(rungs, snapshot["rungs"], strict=True):
+            rung.restore(**held)
+        search._hedges[0].restore(snapshot.get("hedge", []))
+        if search._pasha:
+            search._pasha.restore(snapshot["pasha"])
         return search
 
-    def _decision(self, trial: int, rung: int) -> Decision:
-        return Decision(trial, 0, rung, self._ladder.levels[rung])
+    def _decision(self, trial: int, bracket: int, rung: int) -> Decision:
+        return Decision(trial, bracket, rung, self._ladder.target(bracket, rung))
+
+    def _add_rungs(self) -> None:
+        """The rungs that the ladder has, and the brackets have not yet."""
+        for bracket, rungs in enumerate(self._rungs):
+            while len(rungs) < self._ladder.rungs(bracket):
+                rungs.append(self._plan.rung())
+        for hedge in self._hedges:
+            hedge.grow()
 
     # Each of the following validates everything before its first change.
 
     def _schedule(self, entry: Mapping[str, Any]) -> None:
-        trial, rung = entry["trial"], entry["rung"]
+        trial, bracket, rung = entry["trial"], entry["bracket"], entry["rung"]
         if self._state in _ENDED:
             raise JournalError(f"trial {trial} is scheduled after the end of the experiment")
-        if not 0 <= rung < len(self._rungs):
-            raise JournalError(f"trial {trial} is scheduled for rung {rung}, which does not exist")
-        if entry["bracket"] != 0 or entry["target"] != self._ladder.levels[rung]:
+        if not 0 <= bracket < self._brackets.number:
             raise JournalError(
-                f"trial {trial} is scheduled to {entry['target']} in bracket {entry['bracket']}, "
-                f"but rung {rung} of bracket 0 ends at {self._ladder.levels[rung]}"
+                f"trial {trial} is scheduled in bracket {bracket}, which does not exist"
+            )
+        if not 0 <= rung < self._ladder.rungs(bracket):
+            raise JournalError(f"trial {trial} is scheduled for rung {rung}, which does not exist")
+        target = self._ladder.target(bracket, rung)
+        if entry["target"] != target:
+            raise JournalError(
+                f"trial {trial} is scheduled to {entry['target']}, "
+                f"but rung {rung} of bracket {bracket} ends at {target}"
+            )
+        known = 0 <= trial < self.started
+        if known and bracket != self._brackets[trial]:
+            raise JournalError(
+                f"trial {trial} is scheduled in bracket {bracket}, but it began in bracket "
+                f"{self._brackets[trial]}"
             )
         if entry["attempt"] > 1:
             self._require_open(trial, rung)
@@ -209,21 +255,41 @@ class Asha:
         elif trial in self._open:
             raise JournalError(f"trial {trial} is scheduled while it has an open segment")
         elif rung == 0:
-            if trial != self._started or trial >= self._num_trials:
+            if trial != self.started or trial >= self._num_trials:
                 raise JournalError(
-                    f"trial {trial} is started as number {self._started} of {self._num_trials}"
+                    f"trial {trial} is started as number {self.started} of {self._num_trials}"
                 )
             self._open[trial] = 0
-            self._started += 1
+            self._brackets.start(bracket)
+        elif bracket + rung > self.top:
+            raise JournalError(f"trial {trial} cannot be promoted: rung {rung} is not opened yet")
         else:
-            self._hedge.promote(trial, rung - 1)
+            self._hedges[bracket].promote(trial, rung - 1)
             self._open[trial] = rung
+
+    def _complete(self, entry: Mapping[str, Any]) -> None:
+        trial, rung = entry["trial"], entry["rung"]
+        value = self._goal.value(entry["metrics"])
+        if self._pasha is None:
+            self._close(entry, value)
+            return
+        loss, points = self._loss(value), entry.get("curve") or ()
+        curve = {step: self._loss(self._goal.value(metrics)) for step, metrics in points}
+        curve[self._ladder.levels[rung]] = loss
+        self._close(entry, value)
+        finite = {step: one for step, one in sorted(curve.items()) if math.isfinite(one)}
+        self._pasha.result(trial, rung, loss, finite)
+
+    def _loss(self, value: float) -> float:
+        """The smaller the better, infinite for what ranks last."""
+        loss = value if self._goal.mode == "min" else -value
+        return math.inf if math.isnan(loss) else loss
 
     def _close(self, entry: Mapping[str, Any], value: float) -> None:
         trial, rung = entry["trial"], entry["rung"]
         self._require_open(trial, rung)
         del self._open[trial]
-        self._hedge.add(trial, rung, value)
+        self._hedges[self._brackets[trial]].add(trial, rung, value)
 
     def _fail(self, entry: Mapping[str, Any]) -> None:
         self._close(entry, math.nan)
@@ -235,7 +301,7 @@ class Asha:
         if self._failed.get(trial) != rung:
             raise JournalError(f"trial {trial} is retried, but has not failed in rung {rung}")
         del self._failed[trial]
-        self._hedge.withdraw(trial, rung)
+        self._hedges[self._brackets[trial]].withdraw(trial, rung)
         self._open[trial] = rung
         self._reopen()
 
@@ -263,9 +329,8 @@ class Asha:
         except SpecificationError as error:
             raise JournalError(str(error)) from None
         self._num_trials, self._ladder = num_trials, ladder
-        for _ in ladder.levels[len(self._rungs) :]:
-            self._rungs.append(self._goal.rung(ladder.reduction_factor))
-        self._hedge.grow()
+        self._brackets.climb(ladder)
+        self._add_rungs()
         self._reopen()
 
     def _end(self, kind: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Self
 from asha_queue.search.goal import Goal
 from asha_queue.search.ladder import Ladder
 from asha_queue.search.space import Space
+from asha_queue.search.variants import AnyRung, rung
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,8 @@ class Plan:
         goal: what trials are compared by.
         num_trials: new trials in all.
         grid_size: trials for each one of `num_samples`, as `extended` counts them.
+        brackets: ladders that begin one level above each other.
+        variant: which trials go on out of a rung, and when (`variants.py`).
         hedge: whether rungs are tested before their ranks are relied on (`hedge.py`).
     """
 
@@ -25,7 +28,14 @@ class Plan:
     goal: Goal
     num_trials: int
     grid_size: int = 1
+    brackets: int = 1
+    variant: str = "promotion"
     hedge: bool = False
+
+    def rung(self) -> AnyRung:
+        """An empty rung."""
+        eta = self.ladder.reduction_factor
+        return rung(self.variant, lambda: self.goal.rung(eta), eta)
 
     @classmethod
     def of(cls, experiment: Mapping[str, Any]) -> Self:
@@ -36,5 +46,29 @@ class Plan:
             Goal(experiment["metric"], experiment["mode"]),
             int(experiment["num_samples"]) * grid_size,
             grid_size,
+            int(experiment.get("brackets", 1)),
+            str(experiment.get("variant", "promotion")),
             bool(experiment.get("hedge")),
         )
+
+
+def conflict(ladder: Ladder, variant: str, brackets: int, hedge: bool) -> str:
+    """What of a plan does not go together, as a sentence; empty if all does."""
+    levels = ladder.levels
+    if brackets > len(levels):
+        shown = ", ".join(map(str, levels))
+        return (
+            f"brackets={brackets}: must be at most {len(levels)}, a bracket for each of the levels "
+            f"{shown}"
+        )
+    if variant == "pasha" and brackets > 1:
+        return (
+            f"brackets={brackets}: cannot go with variant='pasha', whose ladder begins at its "
+            f"lowest level; leave out one of both"
+        )
+    if hedge and (variant != "promotion" or brackets > 1):
+        return (
+            f"hedge=True: goes with variant='promotion' and one bracket only, not with "
+            f"variant={variant!r} and brackets={brackets}; leave out one of them"
+        )
+    return ""

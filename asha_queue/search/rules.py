@@ -15,7 +15,13 @@
 6. Trials are numbered from 0 in the order of their start; targets fit the ladder; attempts count
    from 1, one open segment per trial; whatever happens to an attempt happens to the open one; an
    experiment finishes when nothing is left to do, and nothing is scheduled after its end.
-7. While an experiment is paused nothing new is scheduled, and it does not finish. It is extended
+7. A trial stays in its bracket. A new one begins in the bracket whose planned budget is then the
+   smallest.
+8. Where the variant is "delayed", a rung promotes at most floor(n / eta) trials in all. Where it is
+   "stopping", a trial goes on if it was among the best floor(n / eta) when its result arrived, or
+   if n < eta then, instead of rule 1; and no trial is started while one that goes on is not.
+   Where it is "pasha", which level was the top is held by rule 5 only.
+9. While an experiment is paused nothing new is scheduled, and it does not finish. It is extended
    upward only; `extended` and `retried` open what was finished; after `cancelled` nothing happens.
 
 Written without the search's rungs, so that an error there does not hide here: ranks are looked up
@@ -34,6 +40,7 @@ from asha_queue.errors import AshaQueueError, SpecificationError
 from asha_queue.search.asha import Asha
 from asha_queue.search.plan import Plan
 from asha_queue.search.rung import number
+from asha_queue.search.shares import due_bracket
 from asha_queue.search.standings import Standings
 
 
@@ -70,6 +77,7 @@ def _check_fold(journal: list[Mapping[str, Any]]) -> list[str]:
 class _Trial:
     """What the journal has said of a trial; `rung` and `attempt` are of its last `scheduled`."""
 
+    bracket: int = 0
     rung: int = 0
     attempt: int = 1
     open: bool = True
@@ -90,16 +98,25 @@ class _Checker:
         self.violations: list[str] = []
         plan = Plan.of(experiment)
         self._ladder = plan.ladder
+        self._eta = plan.ladder.reduction_factor
         self._metric = experiment["metric"]
         self._sign = 1 if experiment["mode"] == "min" else -1
         self._grid_size = plan.grid_size
         self._num_trials = plan.num_trials
         self._trials: dict[int, _Trial] = {}
-        #: Keys of all results of each rung, sorted.
-        self._ranked: list[list[tuple[float, int]]] = [[] for _ in self._levels]
-        #: Promotions out of each rung.
-        self._promoted = Counter[int]()
-        self._standings = Standings(plan.hedge, self._ladder.reduction_factor, self._ranked)
+        self._brackets = plan.brackets
+        self._variant = plan.variant
+        #: (trial, rung) of those that go on out of a rung, in the stopping variant.
+        self._going: set[tuple[int, int]] = set()
+        #: New trials by bracket.
+        self._begun = [0] * plan.brackets
+        #: Keys of all results of each rung of each bracket, sorted.
+        self._ranked: list[list[list[tuple[float, int]]]] = [[] for _ in range(plan.brackets)]
+        self._add_rungs()
+        #: Promotions out of each (bracket, rung).
+        self._promoted = Counter[tuple[int, int]]()
+        # Nobody hedges with several brackets.
+        self._standings = Standings(plan.hedge, self._eta, self._ranked[0])
         self._ended = ""
         self._paused = False
 
@@ -131,16 +148,24 @@ class _Checker:
 
     def _scheduled(self, entry: Mapping[str, Any]) -> None:
         name, rung, attempt = entry["trial"], entry["rung"], entry["attempt"]
+        bracket = entry["bracket"]
         if self._ended:
             self._say(entry, f"scheduled after the experiment was {self._ended}")
         if self._paused and attempt == 1:
             self._say(entry, "scheduled while the experiment is paused")
-        if not 0 <= rung < len(self._levels):
-            self._say(entry, f"scheduled, but the ladder has {len(self._levels)} rungs")
+        if not 0 <= bracket < self._brackets:
+            self._say(entry, f"scheduled in bracket {bracket}, but there are {self._brackets}")
             return
-        if entry["bracket"] != 0 or entry["target"] != self._levels[rung]:
-            self._say(entry, f"its target is {entry['target']} instead of {self._levels[rung]}")
+        levels = self._levels[bracket:]
+        if not 0 <= rung < len(levels):
+            self._say(entry, f"scheduled, but the ladder has {len(levels)} rungs")
+            return
+        if entry["target"] != levels[rung]:
+            self._say(entry, f"its target is {entry['target']} instead of {levels[rung]}")
         trial = self._trials.get(name)
+        if trial is not None and trial.bracket != bracket:
+            self._say(entry, f"in bracket {bracket}, but it began in bracket {trial.bracket}")
+            return
         if attempt > 1:
             if (
                 trial is None
@@ -157,7 +182,15 @@ class _Checker:
         elif rung == 0:
             if name != len(self._trials) or name >= self._num_trials:
                 self._say(entry, f"started as number {len(self._trials)} of {self._num_trials}")
-            self._trials.setdefault(name, _Trial())
+            due = due_bracket(self._levels, self._eta, self._begun)
+            if trial is None and bracket != due:
+                self._say(entry, f"started in bracket {bracket}, but bracket {due} is due")
+            top = len(self._levels) - 1
+            if left := [(t, k) for t, k in self._going if self._trials[t].bracket + k < top]:
+                self._say(entry, "started, while trial {}, rung {}, goes on".format(*min(left)))
+            if trial is None:
+                self._trials[name] = _Trial(bracket)
+                self._begun[bracket] += 1
         elif trial is None:
             self._say(entry, "promoted, but it was never started")
         else:
@@ -175,13 +208,26 @@ class _Checker:
         if key is None:
             self._say(entry, f"promoted out of rung {below}, which it has not completed")
             return
-        n, cut = len(self._ranked[below]), self._standings.cut(below)
-        rank = bisect.bisect_left(self._ranked[below], key) + 1
+        ranked, where = self._ranked[trial.bracket][below], (trial.bracket, below)
+        n, cut = len(ranked), self._cut(*where)
+        rank = bisect.bisect_left(ranked, key) + 1
+        promoted = self._promoted[where]
+        self._promoted[where] += 1
         if key[0] == math.inf:
             self._say(entry, f"promoted out of rung {below}, where it diverged or failed")
+        elif self._variant == "stopping":
+            if (entry["trial"], below) not in self._going:
+                self._say(entry, f"goes on out of rung {below}, where it was stopped")
+            self._going.discard((entry["trial"], below))
+        elif self._variant == "delayed" and promoted >= cut:
+            number = promoted + 1
+            self._say(
+                entry,
+                f"promoted out of rung {below} as number {number}, when only {cut} may be",
+            )
         elif rank <= cut or self._standings.open(below):
             pass
-        elif self._standings.testing(below, self._promoted[below]):
+        elif self._standings.testing(below, promoted):
             self._standings.probe(entry["trial"], below)
         else:
             self._say(
@@ -189,7 +235,31 @@ class _Checker:
                 f"promoted out of rung {below} with rank {rank} of {n}, "
                 f"when only the best {cut} may be",
             )
-        self._promoted[below] += 1
+
+    def _cut(self, bracket: int, rung: int) -> int:
+        """How many of the best of a rung are candidates."""
+        if bracket == 0:
+            return self._standings.cut(rung)
+        return len(self._ranked[bracket][rung]) // self._eta
+
+    def _promotable(self, bracket: int, rung: int) -> list[int]:
+        """The trials that may go on out of a rung, but did not."""
+        ranked, cut = self._ranked[bracket][rung], self._cut(bracket, rung)
+        if self._variant == "stopping":
+            return [name for _, name in ranked if (name, rung) in self._going]
+        if self._variant == "delayed" and self._promoted[bracket, rung] >= cut:
+            return []
+        best = ranked if self._standings.open(rung) else ranked[:cut]
+        return [
+            name
+            for loss, name in best
+            if loss < math.inf and rung not in self._trials[name].promoted
+        ]
+
+    def _add_rungs(self) -> None:
+        """The rungs that the ladder has, and the brackets have not yet."""
+        for bracket, rungs in enumerate(self._ranked):
+            rungs += [[] for _ in self._levels[bracket + len(rungs) :]]
 
     def _attempt(self, entry: Mapping[str, Any]) -> None:
         kind, rung, attempt = entry["type"], entry["rung"], entry["attempt"]
@@ -220,7 +290,7 @@ class _Checker:
         if trial is None or not trial.failed or rung != trial.rung:
             self._say(entry, "retried, but it has not failed for good")
             return
-        self._ranked[rung].remove(trial.results.pop(rung))
+        self._ranked[trial.bracket][rung].remove(trial.results.pop(rung))
         self._standings.withdraw(entry["trial"], rung)
         trial.failed, trial.again = False, True
         self._reopen(entry)
@@ -233,9 +303,10 @@ class _Checker:
         if token <= trial.last_token:
             self._say(entry, f"its token {token} is not greater than {trial.last_token}")
         trial.tokens[rung, attempt] = trial.last_token = token
-        below = self._levels[rung - 1] if rung else 0
-        if not 0 <= start < self._levels[rung]:
-            self._say(entry, f"starts at {start}, not below its target {self._levels[rung]}")
+        levels = self._levels[trial.bracket :]
+        below = levels[rung - 1] if rung else 0
+        if not 0 <= start < levels[rung]:
+            self._say(entry, f"starts at {start}, not below its target {levels[rung]}")
         elif attempt == 1 and start > below:
             self._say(entry, f"starts at {start}, above the level {below} that it had reached")
 
@@ -257,7 +328,12 @@ class _Checker:
         loss = self._sign * value
         key = (math.inf if math.isnan(loss) else loss, name)
         trial.results[trial.rung] = key
-        bisect.insort(self._ranked[trial.rung], key)
+        ranked = self._ranked[trial.bracket][trial.rung]
+        bisect.insort(ranked, key)
+        if self._variant == "stopping" and key[0] < math.inf:
+            n = len(ranked)
+            if n < self._eta or bisect.bisect_left(ranked, key) < n // self._eta:
+                self._going.add((name, trial.rung))
         if trial.rung and (below := trial.results.get(trial.rung - 1)):
             self._standings.result(name, trial.rung, below[0], key[0])
 
@@ -280,7 +356,7 @@ class _Checker:
             self._ladder = self._ladder.extended(changed.get("max_t", self._ladder.max_t))
         except SpecificationError as error:
             self._say(entry, f"extended: {error}")
-        self._ranked += [[] for _ in self._levels[len(self._ranked) :]]
+        self._add_rungs()
         self._reopen(entry)
 
     def _reopen(self, entry: Mapping[str, Any]) -> None:
@@ -305,8 +381,9 @@ class _Checker:
         for name, trial in self._trials.items():
             if trial.open or trial.again:
                 self._say(entry, f"finished while trial {name}, rung {trial.rung}, is open")
-        for rung, ranked in enumerate(self._ranked[:-1]):
-            cut = len(ranked) if self._standings.open(rung) else self._standings.cut(rung)
-            for loss, name in ranked[:cut]:
-                if loss < math.inf and rung not in self._trials[name].promoted:
+        if self._variant == "pasha":
+            return
+        for bracket, rungs in enumerate(self._ranked):
+            for rung in range(len(rungs) - 1):
+                for name in self._promotable(bracket, rung):
                     self._say(entry, f"finished while trial {name} is promotable, rung {rung}")

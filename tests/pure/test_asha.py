@@ -295,7 +295,7 @@ ILLEGAL: dict[str, tuple[Entry, str]] = {
     "a trial number that is not the next": (scheduled(9), "trial 9 is started as number 7"),
     "a trial that was started before": (scheduled(2), "trial 2 is started as number 7"),
     "a target that the ladder does not have": (scheduled(7, 0, 2), "rung 0 of bracket 0 ends at 1"),
-    "a bracket that is not there": (scheduled(7, bracket=1), "in bracket 1"),
+    "a bracket that is not there": (scheduled(7, bracket=1), "in bracket 1, which does not exist"),
     "a rung above the top": (scheduled(1, 3, 27), "rung 3, which does not exist"),
     "a negative rung": (scheduled(1, -1), "rung -1, which does not exist"),
     "another attempt of a closed segment": (scheduled(2, attempt=2), "no open segment of rung 0"),

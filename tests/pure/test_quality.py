@@ -430,7 +430,7 @@ def test_what_is_no_table_at_all_is_refused(tmp_path: Path) -> None:
     ("name", "message"),
     [
         ("ahsa", "no method is named 'ahsa'; there are asha, asha-hedged, sha,"),
-        ("asha/mu=3", "asha has no option 'mu'; it takes eta, from and sampler"),
+        ("asha/mu=3", "asha has no option 'mu'; it takes eta, from, brackets"),
         ("random/eta=3", "random has no option 'eta'; it takes sampler"),
         ("asha/eta=1", "eta must be a whole number of at least 2"),
         ("asha/from=x", "from must be a whole number of at least 1"),

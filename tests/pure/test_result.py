@@ -304,7 +304,7 @@ def test_rungs_are_summed_up() -> None:
     entries += [completed(trial, 0, trial / 10) for trial in (3, 1, 2)]
     entries += [failed(0), scheduled(1, 1, 2), scheduled(2, 1, 2), completed(2, 1, 0.7)]
     assert result_of(*entries).rungs == [
-        RungSummary(rung=0, level=1, results=4, promoted=2, best=0.1),
+        RungSummary(rung=0, level=1, results=4, promoted=2, best=0.1, cut=2),
         RungSummary(rung=1, level=2, results=1, promoted=0, best=0.7),
         RungSummary(rung=2, level=4, results=0, promoted=0, best=None),
     ]

@@ -63,6 +63,8 @@ def test_fields_that_are_not_given_have_their_defaults() -> None:
         "max_t": 64,
         "grace_period": 1,
         "reduction_factor": 4,
+        "variant": "promotion",
+        "brackets": 1,
         "hedge": False,
         "num_samples": 64,
         "seed": None,
@@ -169,7 +171,16 @@ def test_a_specification_knows_its_ladder_its_space_and_its_number_of_trials() -
         ({"train": 3}, "train=3: must be a function at the top of a file"),
         ({"train": print}, "train=<built-in function print>: workers cannot find it by name"),
         ({"num_sample": 3}, "num_sample=3: there is no such field; did you mean num_samples?"),
-        ({"brackets": 3}, "brackets=3: there is no such field; the fields are name, train, space"),
+        ({"gpus": 3}, "gpus=3: there is no such field; the fields are name, train, space"),
+        ({"variant": "stoping"}, "variant='stoping': must be 'promotion', 'delayed' for no more"),
+        ({"variant": "pasha", "brackets": 2}, "brackets=2: cannot go with variant='pasha'"),
+        (
+            {"hedge": True, "brackets": 2},
+            "hedge=True: goes with variant='promotion' and one bracket",
+        ),
+        ({"hedge": True, "variant": "delayed"}, "hedge=True: goes with variant='promotion'"),
+        ({"brackets": 0}, "brackets=0: must be a whole number from 1 to the number of levels"),
+        ({"brackets": 5}, "brackets=5: must be at most 4, a bracket for each of the levels 1, 4,"),
     ],
 )
 def test_a_bad_field_is_named_in_one_line_with_its_value_and_what_is_allowed(

@@ -1,19 +1,22 @@
-"""Methods by name: `asha`, `asha/eta=3`, `sha/from=4`, `asha/sampler=random`.
+"""Methods by name: `asha`, `asha/eta=3`, `sha/from=4`, `asha/brackets=3/sampler=random`.
 
 `asha` is the project's own search as in the paper, `asha-hedged` the one that tests its rungs, with
-the defaults that an experiment has. `eta` is the reduction
-factor and `from` the level of the first rung, of methods that have them; `sampler` chooses rows.
-Whatever is added to METHODS, RULES or SAMPLERS can be asked for by its name.
+the defaults that an experiment has. `eta` is the reduction factor and `from` the level of the first
+rung, of methods that have them; `brackets`, at most as many as there are levels, and `variant` are
+those of `asha`; `sampler` chooses rows. Whatever is added to METHODS, RULES or SAMPLERS can be
+asked for by its name.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 
 from asha_queue.search.asha import Asha, Decision
 from asha_queue.search.goal import Goal
 from asha_queue.search.ladder import Ladder
 from asha_queue.search.plan import Plan
+from asha_queue.search.variants import VARIANTS
 from asha_queue.specification import Specification
 from tests.benchmarks.quality import baselines, rules
 from tests.benchmarks.quality.peers.curves import RULE_OF
@@ -61,8 +64,10 @@ class Searched:
         self._search.apply({**entry, "final": True, "metrics": {}})
 
 
-def _asha(ladder: Ladder, trials: int) -> Method:
-    return Searched(Asha(Plan(ladder, Goal(METRIC, "min"), trials)))
+def _asha(ladder: Ladder, trials: int, brackets: int = 1, variant: str = "promotion") -> Method:
+    brackets = min(brackets, len(ladder.levels))
+    plan = Plan(ladder, Goal(METRIC, "min"), trials, brackets=brackets, variant=variant)
+    return Searched(Asha(plan))
 
 
 def _stopping(goes_on: rules.GoesOn, shares: Callable[[Ladder], list[Fraction]]) -> "Make":
@@ -118,10 +123,16 @@ class Player:
     sampler: str
     eta: int
     first: int
+    brackets: int
+    variant: str
 
     def play(self, task: Task, seed: int, world: World) -> Run:
         first = min(self.first, task.steps)
-        method = self.make(Ladder(first, task.steps, self.eta), task.rows)
+        ladder = Ladder(first, task.steps, self.eta)
+        make = self.make
+        if make is _asha:
+            make = partial(_asha, brackets=self.brackets, variant=self.variant)
+        method = make(ladder, task.rows)
         return play(task, seed, method, SAMPLERS[self.sampler](task, seed), world)
 
 
@@ -134,8 +145,9 @@ def player(text: str) -> Player:
     numbers = {
         "eta": int(fields["reduction_factor"].default),
         "from": int(fields["grace_period"].default),
+        "brackets": int(fields["brackets"].default),
     }
-    sampler = "random"
+    sampler, variant = "random", str(fields["variant"].default)
     for option in options:
         key, _, value = option.partition("=")
         if key == "sampler" and value in SAMPLERS:
@@ -143,12 +155,24 @@ def player(text: str) -> Player:
         elif key == "sampler":
             known = ", ".join(SAMPLERS)
             raise MethodError(f"{text}: no sampler is named {value!r}; there are {known}")
-        elif key not in numbers or name in WITHOUT_LADDER:
-            known = "sampler" if name in WITHOUT_LADDER else "eta, from and sampler"
+        elif key == "variant" and key in _options(name):
+            if value not in VARIANTS:
+                known = ", ".join(VARIANTS)
+                raise MethodError(f"{text}: no variant is named {value!r}; there are {known}")
+            variant = value
+        elif key not in _options(name):
+            known = ", ".join(_options(name))
             raise MethodError(f"{text}: {name} has no option {key!r}; it takes {known}")
         elif not value.isdecimal() or int(value) < (2 if key == "eta" else 1):
             least = 2 if key == "eta" else 1
             raise MethodError(f"{text}: {key} must be a whole number of at least {least}")
         else:
             numbers[key] = int(value)
-    return Player(text, (METHODS | RULES)[name], sampler, numbers["eta"], numbers["from"])
+    eta, first, brackets = (numbers[key] for key in ("eta", "from", "brackets"))
+    return Player(text, (METHODS | RULES)[name], sampler, eta, first, brackets, variant)
+
+
+def _options(name: str) -> list[str]:
+    """What a method takes."""
+    own = ["brackets", "variant"] if METHODS.get(name) is _asha else []
+    return ["sampler"] if name in WITHOUT_LADDER else ["eta", "from", *own, "sampler"]
