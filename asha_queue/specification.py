@@ -93,10 +93,10 @@ class Specification(BaseModel):
     seed: int | None = Field(
         default=None, ge=0, description="a whole number of at least 0, or None for any"
     )
-    sampler: Literal["random", "sobol", "grid"] = Field(
+    sampler: Literal["random", "sobol", "grid", "trees"] = Field(
         default="random",
-        description="'random', 'sobol' for points that fill the space evenly, or 'grid' for every "
-        "combination of a discrete space",
+        description="'random', 'sobol' for points that fill the space evenly, 'grid' for every "
+        "combination of a discrete space, or 'trees' for a model that learns from the results",
     )
     initial_configs: list[dict[str, Any]] = Field(
         default=[],

@@ -38,7 +38,7 @@ class Fold:
 
     def _begin(self) -> None:
         self.search = Asha(self.specification.plan)
-        self.suggestions = Suggestions(self.specification)
+        self.suggestions = Suggestions(self.specification, ahead=True)
         self.seen = "0-0"
         #: Id of the last entry that a decision depends on; `schedule` is refused without it.
         self.last = ""

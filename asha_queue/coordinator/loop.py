@@ -10,6 +10,7 @@ Rules
   doubled message, and a doubled message is refused when it is claimed.
 * Outstanding segments are kept at slots + lead: workers find the next one waiting, and a
   promotion overtakes queued new trials by its priority.
+* No decision waits for a model: the configurations that the next ones may ask for are made ahead.
 """
 
 import time
@@ -76,6 +77,7 @@ class Coordinator:
             self._tick()
         if self.leadership.leading and not self.ended:
             news = self._decide() or news
+            self.fold.suggestions.look_ahead(self.fold.search.started, self._allowed())
         return news
 
     def _tick(self) -> None:
@@ -108,6 +110,12 @@ class Coordinator:
         wants = search.outstanding + len(search.decide(len(self.workers)))
         return wants if limit is None else min(wants, limit)
 
+    def _allowed(self) -> int:
+        """Segments that may be outstanding."""
+        allowed = self._slots + lead(self._slots, self._alone)
+        limit = self.fold.specification.max_concurrent
+        return allowed if limit is None else min(allowed, limit)
+
     def _decide(self) -> bool:
         """Schedules what free slots call for, or finishes; True if the journal has grown."""
         search, specification = self.fold.search, self.fold.specification
@@ -117,14 +125,13 @@ class Coordinator:
                 self.uid, self.fold.last, request, by=self.leadership.who, reason="all trials ended"
             )
             return answer == "ok"
-        allowed = self._slots + lead(self._slots, self._alone)
-        if specification.max_concurrent is not None:
-            allowed = min(allowed, specification.max_concurrent)
-        decisions = search.decide(max(0, allowed - search.outstanding))
+        decisions = search.decide(max(0, self._allowed() - search.outstanding))
         if not decisions:
             return False
         new = sum(decision.rung == 0 for decision in decisions)
-        configs = iter(self.fold.suggestions.suggest(search.started, new))
+        # a single worker's run is repeatable, and nobody else waits for its sampler
+        fresh = self._allowed() == 1
+        configs = iter(self.fold.suggestions.suggest(search.started, new, fresh))
         segments = [
             ScheduledSegment(
                 trial=decision.trial,

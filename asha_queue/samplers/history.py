@@ -49,9 +49,12 @@ class History:
         self.results: list[Observation] = []
         #: Trials with an open segment, and the resource it trains to.
         self.running: dict[int, int] = {}
+        #: Counts what was folded here: equal ones are of the same state.
+        self.revision = 0
 
     def apply(self, entry: Mapping[str, Any]) -> None:
         """Folds the next entry of the journal."""
+        self.revision += 1
         kind = entry["type"]
         if kind == "scheduled":
             if entry["rung"] == 0 and entry["attempt"] == 1:
@@ -65,6 +68,14 @@ class History:
             self._withdraw(entry["trial"], entry["rung"])
         elif kind == "cancelled":
             self.running.clear()
+
+    def copy(self) -> "History":
+        """As it is now, whatever is folded later."""
+        copied = History(self._metric)
+        copied.prior = self.prior
+        copied.configs, copied.results = self.configs.copy(), self.results.copy()
+        copied.running, copied.revision = self.running.copy(), self.revision
+        return copied
 
     def snapshot(self) -> dict[str, Any]:
         """The state as JSON."""

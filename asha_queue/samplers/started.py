@@ -4,7 +4,7 @@ Rules
 
 * In a space of at most SMALL configurations and without a grid, each has a number. One that was
   started is not suggested again until all of them were; then all are new again, and so on.
-* What was started is a fold of the journal; `ahead` adds suggestions that are not journalled yet.
+* What was started is a fold of the journal; `Soon` adds suggestions that are not journalled yet.
 * Finding the next new configuration costs the same however many were started: each started one
   points to the next that may be new, and paths are shortened as they are walked (union-find).
 """
@@ -75,7 +75,7 @@ class Started:
         return number
 
 
-class Ahead:
+class Soon:
     """What `started` will be once the suggestions added here are journalled; leaves it alone."""
 
     def __init__(self, started: Started) -> None:

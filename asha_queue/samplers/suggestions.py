@@ -19,11 +19,13 @@ from typing import Any
 import numpy as np
 
 from asha_queue.errors import SpecificationError
+from asha_queue.samplers.ahead import Ahead
 from asha_queue.samplers.grid import Grid
 from asha_queue.samplers.history import History
 from asha_queue.samplers.sampler import Random, Sampler
 from asha_queue.samplers.sobol import Sobol
-from asha_queue.samplers.started import Ahead, Points, Started
+from asha_queue.samplers.started import Points, Soon, Started
+from asha_queue.samplers.trees import Trees
 from asha_queue.search.domain import text
 from asha_queue.specification import Specification
 
@@ -34,7 +36,12 @@ TRIED = 10
 #: Tells the random numbers of a trial's redraws from those of its first draw.
 AGAIN = 1
 
-SAMPLERS: dict[str, type[Sampler]] = {"random": Random, "sobol": Sobol, "grid": Grid}
+SAMPLERS: dict[str, type[Sampler]] = {
+    "random": Random,
+    "sobol": Sobol,
+    "grid": Grid,
+    "trees": Trees,
+}
 
 
 def require(specification: Specification) -> None:
@@ -53,13 +60,20 @@ def prepare(specification: Specification) -> None:
 
 
 class Suggestions:
-    """Follows an experiment's journal as far as needed, and suggests the next configurations."""
+    """Follows an experiment's journal as far as needed, and suggests the next configurations.
 
-    def __init__(self, specification: Specification) -> None:
+    With `ahead` a sampler that learns does so in a thread of its own (`ahead.py`), and what it has
+    not ready in time is drawn at random.
+    """
+
+    def __init__(self, specification: Specification, ahead: bool = False) -> None:
         self._specification = specification
         self._space = specification.parameters
         self._sampler = SAMPLERS[specification.sampler](specification)
         self._history = History(specification.metric, specification.prior)
+        self._ahead = (
+            Ahead(specification, self._sampler) if ahead and self._sampler.learns else None
+        )
         self._first = [*specification.initial_configs]
         if not self._sampler.learns:
             self._first += self._best_known()
@@ -77,21 +91,31 @@ class Suggestions:
             if number is not None:
                 self._started.add(number)
 
-    def suggest(self, first: int, n: int) -> list[dict[str, Any]]:
+    def look_ahead(self, first: int, n: int) -> None:
+        """Has suggestions made for trials that may soon be asked for; returns at once."""
+        if self._ahead is not None:
+            self._ahead.want(self._history, first, n)
+
+    def suggest(self, first: int, n: int, fresh: bool = True) -> list[dict[str, Any]]:
         """The configurations of the next `n` trials, of which the first has number `first`.
+
+        Without `fresh`, those made ahead need not know the last results.
 
         Raises SpecificationError when what the sampler needs is not installed here.
         """
         require(self._specification)
-        configs = self._sampler.suggest(self._history, first, n)
+        if self._ahead is not None:
+            configs = self._ahead.take(self._history, first, n, fresh)
+        else:
+            configs = self._sampler.suggest(self._history, first, n)
         for trial, part in enumerate(self._first[first : first + n], first):
             rng = np.random.default_rng([self._specification.drawn_seed, trial])
             configs[trial - first] = self._space.overlaid(configs[trial - first], part, rng)
         if self._points is None or self._started is None:
             return configs
-        ahead = Ahead(self._started)
+        soon = Soon(self._started)
         return [
-            self._new(self._points, ahead, trial, config)
+            self._new(self._points, soon, trial, config)
             for trial, config in enumerate(configs, first)
         ]
 
@@ -124,22 +148,22 @@ class Suggestions:
         return new[: min(TRIED, made.num_samples // made.reduction_factor)]
 
     def _new(
-        self, points: Points, ahead: Ahead, trial: int, config: dict[str, Any]
+        self, points: Points, soon: Soon, trial: int, config: dict[str, Any]
     ) -> dict[str, Any]:
         """The configuration, or another one if it was started before."""
         number = points.number(config)
         if number is None:
             return config
-        if trial >= len(self._first) and number in ahead:
+        if trial >= len(self._first) and number in soon:
             rng = np.random.default_rng([self._specification.drawn_seed, trial, AGAIN])
             for _ in range(REDRAWS):
                 config = self._space.sample(rng, trial)
                 drawn = points.number(config)
                 assert drawn is not None, "the space holds what is drawn from it"
-                if (number := drawn) not in ahead:
+                if (number := drawn) not in soon:
                     break
             else:
-                number = ahead.outside(number)
+                number = soon.outside(number)
                 config = points.config(number)
-        ahead.add(number)
+        soon.add(number)
         return config

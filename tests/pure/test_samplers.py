@@ -15,7 +15,7 @@ from asha_queue.samplers import Suggestions, prepare, require, suggestions
 from asha_queue.samplers.history import History, Observation
 from asha_queue.samplers.sampler import Random, Sampler
 from asha_queue.samplers.sobol import BLOCK
-from asha_queue.samplers.started import Ahead, Points, Started
+from asha_queue.samplers.started import Points, Soon, Started
 from asha_queue.search.combinations import SMALL
 from asha_queue.search.domains import Domain
 from asha_queue.search.rules import check
@@ -440,7 +440,7 @@ def test_the_set_of_started_configurations_is_a_set_that_is_emptied_when_full(
 
     for number, take_next in steps:
         number %= size
-        ahead = Ahead(tested)
+        ahead = Soon(tested)
         assert tested.outside(number) == ahead.outside(number) == after(number)
         added = after(number) if take_next else number
         model.add(added)

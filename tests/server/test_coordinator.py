@@ -1,6 +1,7 @@
 """The coordinator's loop against the stores, with a worker that is a function in the test."""
 
 import random
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +16,8 @@ from asha_queue.coordinator.loop import Coordinator
 from asha_queue.coordinator.slots import Want, divide, lead
 from asha_queue.errors import ProgramError, SpecificationError
 from asha_queue.experiment import submit
-from asha_queue.samplers import Suggestions, suggestions
+from asha_queue.samplers import Suggestions, ahead, suggestions
+from asha_queue.samplers.history import History
 from asha_queue.samplers.sampler import Random
 from asha_queue.search.rules import check
 from asha_queue.search.space import choice, randint, uniform
@@ -25,6 +27,7 @@ from asha_queue.store import connect
 from asha_queue.store.contract import Outcome, QueuedSegment, Snapshot, Store
 from asha_queue.store.journal import decides
 from asha_queue.store.memory import MemoryStore
+from tests.conftest import wait_until
 
 SPECIFICATION = Specification(
     name="sums",
@@ -225,6 +228,81 @@ def test_the_sampler_s_configurations_are_scheduled_also_by_coordinators_that_ta
     assert configs[0]["x"] == 0.3
     assert check(journal) == []
     assert (store.snapshot(uid) is not None) == (snapshots == "with snapshots")
+
+
+TREES = Specification.from_json(
+    SPECIFICATION.to_json()
+    | {"sampler": "trees", "space": {"x": {"uniform": [0, 1]}, "y": {"uniform": [0, 1]}}}
+)
+
+
+@pytest.mark.parametrize("snapshots", ["with snapshots", "without"])
+def test_a_model_goes_on_learning_after_each_takeover_as_in_the_simulator(
+    store: Store, snapshots: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ahead, "FRESH_PATIENCE", 60.0)
+    if snapshots == "with snapshots":
+        monkeypatch.setattr(fold, "SNAPSHOT_AFTER", 1)
+        monkeypatch.setattr(fold, "SNAPSHOT_GROWTH", 0)
+    uid = store.submit(uuid.uuid4().hex, TREES.name, TREES.to_json())
+    queue = Queue()
+    store.beat("cpu0@test", INFO)
+    coordinator = Coordinator(store, queue, uid)
+    for step in range(2000):
+        coordinator.step()
+        if coordinator.ended:
+            break
+        if segment := queue.pop():
+            train(store, uid, segment, "cpu0@test")
+            if step % 5 == 0:
+                coordinator.leadership.resign()
+                coordinator = Coordinator(store, queue, uid)
+    journal = store.read(uid, "0-0", 10_000).entries
+    simulated = simulate(TREES, loss, lambda config, start, target: 1.0, workers=1)
+    configs = [e["config"] for e in journal if e["type"] == "scheduled" and e["rung"] == 0]
+    assert configs == [trial.config for trial in simulated.trials]
+    assert configs != Suggestions(SPECIFICATION).suggest(0, 30)
+    assert (store.snapshot(uid) is not None) == (snapshots == "with snapshots")
+
+
+def test_no_decision_waits_for_a_model(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model that does not answer before the experiment has ended."""
+    ended = threading.Event()
+
+    class Stuck(Random):
+        learns = True
+
+        def suggest(self, history: History, first: int, n: int) -> list[dict]:
+            assert ended.wait(120)
+            return super().suggest(history, first, n)
+
+    monkeypatch.setitem(suggestions.SAMPLERS, "trees", Stuck)
+    uid = store.submit(uuid.uuid4().hex, TREES.name, TREES.to_json())
+    try:
+        drive(store, uid, workers=3)
+    finally:
+        ended.set()
+    journal = store.read(uid, "0-0", 10_000).entries
+    configs = [e["config"] for e in journal if e["type"] == "scheduled" and e["rung"] == 0]
+    assert configs == [TREES.parameters.draw(5, trial) for trial in range(30)]
+    assert check(journal) == []
+
+
+def test_several_workers_train_what_trees_suggest(store: Store) -> None:
+    uid = store.submit(uuid.uuid4().hex, TREES.name, TREES.to_json())
+
+    def prepared(coordinator: Coordinator) -> Coordinator:
+        made = coordinator.fold.suggestions._ahead
+        assert made is not None
+        wait_until(lambda: not made._working, "suggestions are made ahead")
+        return coordinator
+
+    drive(store, uid, workers=3, between=prepared)
+    journal = store.read(uid, "0-0", 10_000).entries
+    configs = [e["config"] for e in journal if e["type"] == "scheduled" and e["rung"] == 0]
+    drawn = [TREES.parameters.draw(5, trial) for trial in range(30)]
+    assert sum(one != other for one, other in zip(configs, drawn, strict=True)) > 10
+    assert check(journal) == []
 
 
 def test_a_snapshot_of_a_version_without_samplers_is_passed_over_where_one_needs_its_part(

@@ -1,0 +1,189 @@
+"""Suggestions by trees that have learnt from every result of every rung.
+
+Rules
+
+* The first trials are drawn at random, until FIRST results are in; of the others, one in EVERY for
+  good: no model, however wrong, keeps a configuration from being found.
+* Each other trial follows one tree of the forest (`forest.py`), chosen by its number, and takes the
+  one of few CANDIDATES of which that tree expects most at max_t. So what is suggested is spread
+  over all that looks promising rather than heaped on what looks best: the lowest rung compares
+  suggestions with each other, and a model that has learnt mostly from early results must not
+  decide alone what gets further. It keeps trials apart that are suggested together, too.
+* Candidates are drawn from the space; for one in NEAR they are neighbours of a good configuration:
+  draws that keep some of its values and move others a little.
+* The forest is grown anew when the results have grown by GROWTH: it is that of the first k results,
+  k depending on their number alone. So a suggestion is a function of the seed, the trial's number
+  and the results, as `sampler.py` asks of all; what is kept here only saves time. What other
+  experiments found (`warm_start`) are the first results.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import numpy as np
+
+from asha_queue.samplers import forest
+from asha_queue.samplers.encoding import Encoding, Rows
+from asha_queue.samplers.forest import Forest
+from asha_queue.samplers.history import History, Observation
+from asha_queue.samplers.sampler import Sampler
+from asha_queue.search.domains import GridSearch
+from asha_queue.specification import Specification
+
+#: Results before the first forest, and their growth until the next one.
+FIRST = 8
+GROWTH = 0.15
+#: One in so many trials is drawn at random.
+EVERY = 5
+#: Configurations of which the best is taken.
+CANDIDATES = 32
+#: One in so many trials has candidates near one of the best NEAREST configurations.
+NEAR = 3
+NEAREST = 8
+#: Chance that a neighbour keeps a value, and how far a number is moved: the standard deviation of
+#: its share of the domain.
+KEPT = 0.5
+MOVED = 0.1
+#: The greatest share below 1.
+LAST = 1 - 2.0**-53
+#: Tells the random numbers here from those of first draws and redraws.
+STREAM = 2
+
+
+def due(results: int) -> int:
+    """How many of so many results the forest has learnt from; 0 before the first one."""
+    if results < FIRST:
+        return 0
+    count = FIRST
+    while (following := max(count + 1, math.floor(count * (1 + GROWTH)))) <= results:
+        count = following
+    return count
+
+
+class Learner:
+    """The forest that is due, and which candidate it takes.
+
+    Args:
+        seed: of the experiment.
+        sign: 1 if a smaller value is better, -1 if a larger one is.
+    """
+
+    def __init__(self, seed: int, sign: float = 1.0) -> None:
+        self._seed = seed
+        self._sign = sign
+        self._learnt: list[Observation] = []
+        self._forest: Forest | None = None
+        #: The best trials of what was learnt, the best one first.
+        self.best: list[int] = []
+
+    def learn(self, results: list[Observation], row: Callable[[int], Rows]) -> None:
+        """Grows the forest that is due after these results, if it is not the one at hand; `row`
+        brings the encoded configuration of a trial."""
+        learnt = results[: due(len(results))]
+        if learnt == self._learnt:
+            return
+        self._learnt, self._forest = learnt, None
+        if not learnt:
+            return
+        rng = np.random.default_rng([self._seed, len(learnt), STREAM])
+        resources = np.array([result.resource for result in learnt], np.float64)
+        losses = self._sign * np.array([result.value for result in learnt], np.float64)
+        chosen = forest.learnt(resources, losses, rng)
+        trials = [learnt[number].trial for number in chosen]
+        rows = np.vstack([row(trial) for trial in trials])
+        resources, losses = resources[chosen], losses[chosen]
+        self._forest = Forest(rows, resources, losses, int(rng.integers(2**31)))
+        order = np.argsort(forest.ranks(losses), kind="stable")
+        self.best = list(dict.fromkeys(trials[place] for place in order))[:NEAREST]
+
+    def guides(self, trial: int) -> bool:
+        """Whether the trial's configuration is chosen, not drawn."""
+        return self._forest is not None and trial % EVERY != 0
+
+    def random(self, trial: int) -> np.random.Generator:
+        """Random numbers for the choice of a trial's configuration."""
+        return np.random.default_rng([self._seed, trial, len(self._learnt), STREAM])
+
+    def choose(self, rows: Rows, resource: float, rng: np.random.Generator) -> int:
+        """Which of some encoded candidates one of the trees expects most of."""
+        assert self._forest is not None, "a trial is guided"
+        tree = int(rng.integers(forest.TREES))
+        return int(self._forest.predict(tree, rows, resource).argmin())
+
+
+class Trees(Sampler):
+    """Follows trees grown on configurations and resources."""
+
+    learns: ClassVar[bool] = True
+
+    def __init__(self, specification: Specification) -> None:
+        super().__init__(specification)
+        self._space = specification.parameters
+        self._seed = specification.drawn_seed
+        self._encoding = Encoding(self._space)
+        self._learner = Learner(self._seed, -1.0 if specification.mode == "max" else 1.0)
+        self._max_t = specification.max_t
+        self._prior: list[Observation] = []
+        self._rows: dict[int, Rows] = {}
+
+    @staticmethod
+    def load() -> None:
+        forest.load()
+
+    def suggest(self, history: History, first: int, n: int) -> list[dict[str, Any]]:
+        if len(self._prior) < len(history.prior):
+            # what other experiments found is of trials with numbers below 0
+            self._prior = [
+                Observation(~number, 0, known.resource, known.value)
+                for number, known in enumerate(history.prior)
+            ]
+        self._learner.learn(self._prior + history.results, lambda trial: self._row(history, trial))
+        return [self._config(history, trial) for trial in range(first, first + n)]
+
+    def _config(self, history: History, trial: int) -> dict[str, Any]:
+        if not self._learner.guides(trial):
+            return self._space.draw(self._seed, trial)
+        rng = self._learner.random(trial)
+        candidates = [self._space.sample(rng, trial) for _ in range(CANDIDATES)]
+        if trial % NEAR == 0:
+            best = self._learner.best[int(rng.integers(len(self._learner.best)))]
+            candidates = [self._near(_config_of(history, best), one, rng) for one in candidates]
+        rows = self._encoding.rows(candidates)
+        return candidates[self._learner.choose(rows, self._max_t, rng)]
+
+    def _row(self, history: History, trial: int) -> Rows:
+        if trial not in self._rows:
+            self._rows[trial] = self._encoding.rows([_config_of(history, trial)])
+        return self._rows[trial]
+
+    def _near(
+        self, best: dict[str, Any], drawn: dict[str, Any], rng: np.random.Generator
+    ) -> dict[str, Any]:
+        """A neighbour of a good configuration; `drawn` is at the trial's point of the grid."""
+        values = {one.key: one.domain.sample(rng) for one in self._space.hyperparameters}
+        values |= self._space.values(drawn)
+        held = self._space.values(best)
+        known = [
+            (one, held[one.key])
+            for one in self._space.hyperparameters
+            if one.key in held and not isinstance(one.domain, GridSearch)
+        ]
+        moving = int(rng.integers(len(known))) if known else 0  # at least this one
+        for place, (one, value) in enumerate(known):
+            if place != moving and rng.random() < KEPT:
+                values[one.key] = value
+            elif one.key in self._encoding.shares:
+                share = self._encoding.shares[one.key](value)
+                values[one.key] = one.domain.at(_moved(share, rng))
+        return self._space.filled(values)
+
+
+def _moved(share: float, rng: np.random.Generator) -> float:
+    """Another share nearby, reflected at both ends: at them, values would pile up."""
+    moved = abs(share + MOVED * float(rng.standard_normal()))
+    return min(moved if moved < 1 else max(2 - moved, 0.0), LAST)
+
+
+def _config_of(history: History, trial: int) -> dict[str, Any]:
+    return history.prior[~trial].config if trial < 0 else history.configs[trial]
