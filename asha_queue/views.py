@@ -11,6 +11,7 @@ from typing import Any
 from asha_queue.result import Best, Result, TrialResult
 from asha_queue.search.asha import Asha
 from asha_queue.search.brackets import cost
+from asha_queue.search.hedge import TESTED
 from asha_queue.search.rung import number as to_number
 from asha_queue.store.contract import Store, Worker
 
@@ -205,16 +206,19 @@ def running_view(
 
 
 def expected_resource(result: Result) -> int:
-    """What the experiment will have spent at its end, if from now on each rung promotes ⌊n/η⌋."""
-    eta, levels = result.specification.reduction_factor, [rung.level for rung in result.rungs]
+    """What the experiment will have spent at its end, if from now on each rung promotes ⌊n/η⌋, or
+    all where it has promoted more than that and a test."""
+    specification, rungs = result.specification, result.rungs
     total = 0
     for bracket, reaching in enumerate(_expected_trials(result)):
         below = 0
-        for place, level in enumerate(levels[bracket:], start=bracket):
+        for place, rung in enumerate(rungs[bracket:], start=bracket):
             reaching = max(reaching, result.results_at(place, bracket))
-            total += reaching * (level - below)
-            below = level
-            reaching //= eta
+            total += reaching * (rung.level - below)
+            below = rung.level
+            ranked = rung.results // specification.reduction_factor
+            if not specification.hedge or rung.promoted <= ranked + TESTED:
+                reaching //= specification.reduction_factor
     return max(total, result.resource_spent)
 
 

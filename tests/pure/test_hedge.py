@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asha_queue.errors import JournalError
+from asha_queue.result import Result
 from asha_queue.search.asha import Asha, Decision
 from asha_queue.search.goal import Goal
 from asha_queue.search.hedge import BEFORE, SAMPLE, TESTED, needed
@@ -21,6 +22,7 @@ from asha_queue.search.rules import check
 from asha_queue.search.space import uniform
 from asha_queue.simulation import simulate
 from asha_queue.specification import Specification
+from asha_queue.views import expected_resource
 from tests.pure.entries import Play, completed, extended, failed, retried, scheduled
 
 #: From a trial and a rung to its value there.
@@ -292,3 +294,12 @@ def test_many_slots_get_what_one_after_the_other_would_and_every_state_survives_
                 apply(failed(trial, rung))
             else:
                 apply(completed(trial, rung, values[(trial + rung * turns[trial]) % 30]))
+
+
+def test_what_is_expected_to_be_spent_follows_rungs_out_of_which_all_go_on() -> None:
+    entries = journal(1, noise=1.0, drop=0.0)
+    spent = Result.from_journal(entries).resource_spent
+    assert spent > 0.7 * 80 * 64  # the others diverged
+    half = Result.from_journal(entries[: len(entries) // 2])
+    assert half.resource_spent < 0.6 * spent
+    assert expected_resource(half) == pytest.approx(spent, rel=0.5)

@@ -98,6 +98,7 @@ def test_the_same_segments_are_played_in_the_same_order_as_by_the_simulator(work
         mode="min",
         max_t=STEPS,
         reduction_factor=3,
+        hedge=False,
         num_samples=1,
         seed=0,
     )
