@@ -57,7 +57,8 @@ class Queue:
         assert queue == "asha"
         for segment in segments:
             self._count += 1
-            self.messages.append((-segment.rung, self._count, segment))
+            level = segment.rung + segment.bracket
+            self.messages.append((-level, self._count, segment))
         self.messages.sort(key=lambda message: message[:2])
 
     def pop(self) -> QueuedSegment | None:
@@ -120,8 +121,8 @@ def drive(
     pytest.fail("the experiment does not end")
 
 
-def submitted(store: Store) -> str:
-    return store.submit(uuid.uuid4().hex, SPECIFICATION.name, SPECIFICATION.to_json())
+def submitted(store: Store, specification: Specification = SPECIFICATION) -> str:
+    return store.submit(uuid.uuid4().hex, specification.name, specification.to_json())
 
 
 def trials_in_order(journal: list[dict]) -> list[tuple[int, int]]:
@@ -169,6 +170,37 @@ def test_a_coordinator_replaced_after_every_step_decides_as_one_that_lives(
     assert journal[-1]["type"] == "finished"
     assert check(journal) == []
     assert (store.snapshot(uid) is not None) == (snapshots == "with snapshots")
+
+
+@pytest.mark.parametrize(
+    ("variant", "brackets"),
+    [("promotion", 3), ("delayed", 1), ("stopping", 1), ("stopping", 2), ("pasha", 1)],
+)
+def test_coordinators_that_take_over_from_snapshots_keep_the_rules_of_every_variant(
+    store: Store, variant: str, brackets: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fold, "SNAPSHOT_AFTER", 1)
+    monkeypatch.setattr(fold, "SNAPSHOT_GROWTH", 0)
+    fields = {**SPECIFICATION.to_json(), "variant": variant, "brackets": brackets}
+    uid = submitted(store, Specification(**fields))
+    coordinators = 0
+
+    def replaced(old: Coordinator) -> Coordinator:
+        nonlocal coordinators
+        coordinators += 1
+        old.fold.keep()
+        old.leadership.resign()
+        return Coordinator(store, old._publisher, uid)
+
+    drive(store, uid, workers=3, between=replaced)
+    journal = store.read(uid, "0-0", 10_000).entries
+    assert check(journal) == []
+    assert journal[-1]["type"] == "finished"
+    assert {e["bracket"] for e in journal if e["type"] == "scheduled"} == {*range(brackets)}
+    assert coordinators > 30
+    snapshot = store.snapshot(uid)
+    assert snapshot is not None
+    assert ("pasha" in snapshot.state) == (variant == "pasha")
 
 
 def test_a_fold_from_a_snapshot_is_the_fold_of_the_whole_journal(store: Store) -> None:

@@ -48,6 +48,7 @@ SPECIFICATION = {
     "grace_period": 1,
     "reduction_factor": 2,
     "retries": 1,
+    "brackets": 2,
 }
 LONG = "ASHA_QUEUE_EXAMPLES" in os.environ
 EXAMPLES = int(os.environ.get("ASHA_QUEUE_EXAMPLES", "70"))
@@ -62,7 +63,7 @@ WORK = st.lists(st.integers(0, 11), min_size=1, max_size=12)
 
 
 def new_asha() -> Asha:
-    return Asha(Plan(LADDER, Goal("loss", "min"), TRIALS))
+    return Asha(Plan(LADDER, Goal("loss", "min"), TRIALS, brackets=2))
 
 
 def metrics(trial: int, resource: int) -> Json:
@@ -547,7 +548,8 @@ def check_journal(entries: list[Json]) -> None:
     attempts: Counter[tuple[int, int]] = Counter()
     open_attempts: set[tuple[int, int]] = set()
     started: dict[Token, tuple[int, int]] = {}
-    results: dict[int, list[tuple[float, int]]] = defaultdict(list)
+    bracket_of: dict[int, int] = {}
+    results: dict[tuple[int, int], list[tuple[float, int]]] = defaultdict(list)
     promoted: set[tuple[int, int]] = set()
     paused, top = False, LADDER.max_t
     for entry in entries:
@@ -555,13 +557,15 @@ def check_journal(entries: list[Json]) -> None:
         trial, rung = segment
         if kind == "scheduled":
             attempts[segment] += 1
+            bracket = bracket_of.setdefault(trial, entry["bracket"])
+            assert entry["bracket"] == bracket, "a trial stays in its bracket"
             assert entry["attempt"] == attempts[segment], "attempts are numbered from 1"
             assert segment not in open_attempts, "a trial has one open attempt"
             assert entry["attempt"] > 1 or not paused, "a pause starts nothing"
             assert entry["target"] <= top, "the ladder was not extended so far"
             open_attempts.add(segment)
             if entry["attempt"] == 1 and rung > 0:
-                below = sorted(results[rung - 1])
+                below = sorted(results[bracket_of[trial], rung - 1])
                 best = [number for _, number in below[: len(below) // 2]]
                 assert trial in best, "promoted without being among the best half"
                 assert (trial, rung) not in promoted, "promoted twice"
@@ -575,14 +579,20 @@ def check_journal(entries: list[Json]) -> None:
             open_attempts.remove(segment)
         if kind == "completed":
             assert started[entry["token"]] == segment, "a completion bears the token of a start"
-            assert trial not in [number for _, number in results[rung]], "completed once"
+            assert trial not in [number for _, number in results[bracket_of[trial], rung]], (
+                "completed once"
+            )
             loss = entry["metrics"]["loss"]
-            results[rung].append((float("inf") if loss == "NaN" else loss, trial))
+            results[bracket_of[trial], rung].append(
+                (float("inf") if loss == "NaN" else loss, trial)
+            )
         if kind == "failed" and entry["final"]:
-            results[rung].append((float("inf"), trial))
+            results[bracket_of[trial], rung].append((float("inf"), trial))
         if kind == "retried":
-            assert (float("inf"), trial) in results[rung], "retried without having failed"
-            results[rung].remove((float("inf"), trial))
+            assert (float("inf"), trial) in results[bracket_of[trial], rung], (
+                "retried without having failed"
+            )
+            results[bracket_of[trial], rung].remove((float("inf"), trial))
         elif kind in ("paused", "resumed"):
             paused = kind == "paused"
         elif kind == "extended":

@@ -22,7 +22,7 @@ from tests.benchmarks.quality import baselines, rules
 from tests.benchmarks.quality.peers.curves import RULE_OF
 from tests.benchmarks.quality.play import Method, Run, Segment, World, play
 from tests.benchmarks.quality.samplers import SAMPLERS
-from tests.benchmarks.quality.tables import Task
+from tests.benchmarks.quality.tables import Floats, Task
 
 #: Name under which the search gets values.
 METRIC = "loss"
@@ -37,6 +37,7 @@ class Searched:
 
     def __init__(self, search: Asha) -> None:
         self._search = search
+        self._curve: list[list[object]] = []
 
     def decide(self) -> Segment | None:
         decisions: list[Decision] = self._search.decide(1)
@@ -55,9 +56,16 @@ class Searched:
         )
         return Segment(decision.trial, decision.rung, decision.target)
 
+    def watch(self, segment: Segment, values: Floats) -> None:
+        steps = range(segment.target - len(values) + 1, segment.target + 1)
+        self._curve = [
+            [step, {METRIC: value}] for step, value in zip(steps, values.tolist(), strict=True)
+        ]
+
     def complete(self, segment: Segment, value: float) -> None:
         entry = {"type": "completed", "trial": segment.trial, "rung": segment.rung}
-        self._search.apply({**entry, "metrics": {METRIC: value}})
+        self._search.apply({**entry, "metrics": {METRIC: value}, "curve": self._curve})
+        self._curve = []
 
     def fail(self, segment: Segment) -> None:
         entry = {"type": "failed", "trial": segment.trial, "rung": segment.rung}

@@ -22,7 +22,7 @@ import heapq
 import math
 import time
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -48,6 +48,15 @@ class Method(Protocol):
 
     def fail(self, segment: Segment) -> None:
         """The segment was lost for good, and with it its trial."""
+
+
+@runtime_checkable
+class Watcher(Protocol):
+    """A method that looks at learning curves, too."""
+
+    def watch(self, segment: Segment, values: Floats) -> None:
+        """The value at each step of a segment, the last ones up to its target; told before it is
+        complete."""
 
 
 class Sampler(Protocol):
@@ -200,10 +209,12 @@ class _Play:
         segment, row = training.segment, training.row
         value = float(self._task.metric[row, segment.target - 1])
         self._idle += 1
-        self._reached[segment.trial] = segment.target
+        start, self._reached[segment.trial] = self._reached[segment.trial], segment.target
         if segment.target == self._task.steps:
             self._finished.append(self._now)
         self._sampler.observe(row, segment.target, value)
+        if isinstance(self._method, Watcher):
+            self._method.watch(segment, self._task.metric[row, start : segment.target])
         self._method.complete(segment, value)
 
 
