@@ -35,7 +35,6 @@ class Delayed:
     def __init__(self, make: Callable[[], Rung], eta: int) -> None:
         self._rung = make()
         self._eta = eta
-        self._promoted = 0
 
     def __len__(self) -> int:
         return len(self._rung)
@@ -52,11 +51,10 @@ class Delayed:
     def promote(self, trial: int) -> None:
         if self._left <= 0:
             raise JournalError(
-                f"trial {trial} cannot be promoted: {self._promoted} of {len(self)} were promoted, "
-                f"which is all that may be yet"
+                f"trial {trial} cannot be promoted: {self._rung.promoted} of {len(self)} were "
+                f"promoted, which is all that may be yet"
             )
         self._rung.promote(trial)
-        self._promoted += 1
 
     def explain(self, trial: int) -> Explanation:
         return self._rung.explain(trial)
@@ -65,14 +63,12 @@ class Delayed:
         return self._rung.snapshot()
 
     def restore(self, results: Iterable[tuple[int, Any]], promoted: Iterable[int]) -> None:
-        promoted = list(promoted)
         self._rung.restore(results, promoted)
-        self._promoted = len(promoted)
 
     @property
     def _left(self) -> int:
         """Trials that may be promoted before there are more results."""
-        return len(self._rung) // self._eta - self._promoted
+        return len(self._rung) // self._eta - self._rung.promoted
 
 
 class Stopping:
@@ -92,16 +88,11 @@ class Stopping:
     def add(self, trial: int, value: Any, counts: bool = True) -> None:
         self._rung.add(trial, value, counts)
         self._order[trial] = None
-        if len(self._rung) < self._eta:
-            goes_on = self._rung.explain(trial).value is not None
-        else:
-            try:
-                self._rung.promote(trial)
-                goes_on = True
-            except JournalError:  # and nothing has changed
-                goes_on = False
-        if goes_on:
-            self._going[trial] = None
+        try:
+            self._rung.promote(trial, whatever=len(self._rung) < self._eta)
+        except JournalError:  # and nothing has changed
+            return
+        self._going[trial] = None
 
     def withdraw(self, trial: int) -> None:
         self._rung.withdraw(trial)
@@ -125,10 +116,10 @@ class Stopping:
 
     def explain(self, trial: int) -> Explanation:
         """The verdict, by the results that there were; O(n log n). KeyError without a result."""
-        results = dict(self._rung.snapshot()["results"])
+        results = {held[0]: held for held in self._rung.snapshot()["results"]}
         before = self._make()
         arrived = itertools.takewhile(lambda other: other != trial, self._order)
-        before.restore([(t, results[t]) for t in (*arrived, trial)], [])
+        before.restore([results[t] for t in (*arrived, trial)], [])
         return replace(before.explain(trial), promoted=self.goes_on(trial))
 
     def snapshot(self) -> dict[str, Any]:
