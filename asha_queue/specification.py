@@ -93,10 +93,20 @@ class Specification(BaseModel):
     seed: int | None = Field(
         default=None, ge=0, description="a whole number of at least 0, or None for any"
     )
-    sampler: Literal["random", "sobol", "grid", "trees"] = Field(
+    sampler: Literal[
+        "random",
+        "sobol",
+        "grid",
+        "trees",
+        "optuna-tpe",
+        "optuna-gp",
+        "optuna-cmaes",
+        "optuna-nsgaii",
+    ] = Field(
         default="random",
         description="'random', 'sobol' for points that fill the space evenly, 'grid' for every "
-        "combination of a discrete space, or 'trees' for a model that learns from the results",
+        "combination of a discrete space, 'trees' for a model that learns from the results, or one "
+        "of Optuna's: 'optuna-tpe', 'optuna-gp', 'optuna-cmaes' or 'optuna-nsgaii'",
     )
     initial_configs: list[dict[str, Any]] = Field(
         default=[],

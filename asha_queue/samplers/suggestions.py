@@ -22,6 +22,7 @@ from asha_queue.errors import SpecificationError
 from asha_queue.samplers.ahead import Ahead
 from asha_queue.samplers.grid import Grid
 from asha_queue.samplers.history import History
+from asha_queue.samplers.optuna import OPTUNA
 from asha_queue.samplers.sampler import Random, Sampler
 from asha_queue.samplers.sobol import Sobol
 from asha_queue.samplers.started import Points, Soon, Started
@@ -41,6 +42,7 @@ SAMPLERS: dict[str, type[Sampler]] = {
     "sobol": Sobol,
     "grid": Grid,
     "trees": Trees,
+    **OPTUNA,
 }
 
 

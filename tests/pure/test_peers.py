@@ -16,7 +16,7 @@ from tests.benchmarks.quality.measures import measure
 from tests.benchmarks.quality.methods import RULES, player
 from tests.benchmarks.quality.peers.__main__ import main
 from tests.benchmarks.quality.peers.curves import Kept, kept
-from tests.benchmarks.quality.peers.stepwise import BEYOND, Nearest, Stepwise
+from tests.benchmarks.quality.peers.stepwise import BEYOND, Stepwise
 from tests.benchmarks.quality.play import Segment, World, play
 from tests.benchmarks.quality.rules import (
     GoesOn,
@@ -29,7 +29,7 @@ from tests.benchmarks.quality.rules import (
     syne_cut,
     syne_goes_on,
 )
-from tests.benchmarks.quality.samplers import Shuffled
+from tests.benchmarks.quality.samplers import Nearest, Shuffled
 from tests.benchmarks.quality.tables import Task, load_all, save, task
 
 

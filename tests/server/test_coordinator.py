@@ -268,15 +268,17 @@ TREES = Specification.from_json(
 )
 
 
+@pytest.mark.parametrize("sampler", ["trees", "optuna-tpe", "optuna-cmaes"])
 @pytest.mark.parametrize("snapshots", ["with snapshots", "without"])
 def test_a_model_goes_on_learning_after_each_takeover_as_in_the_simulator(
-    store: Store, snapshots: str, monkeypatch: pytest.MonkeyPatch
+    store: Store, snapshots: str, sampler: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ahead, "FRESH_PATIENCE", 60.0)
     if snapshots == "with snapshots":
         monkeypatch.setattr(fold, "SNAPSHOT_AFTER", 1)
         monkeypatch.setattr(fold, "SNAPSHOT_GROWTH", 0)
-    uid = store.submit(uuid.uuid4().hex, TREES.name, TREES.to_json())
+    made = Specification.from_json(TREES.to_json() | {"sampler": sampler})
+    uid = store.submit(uuid.uuid4().hex, made.name, made.to_json())
     queue = Queue()
     store.beat("cpu0@test", INFO)
     coordinator = Coordinator(store, queue, uid)
@@ -290,7 +292,7 @@ def test_a_model_goes_on_learning_after_each_takeover_as_in_the_simulator(
                 coordinator.leadership.resign()
                 coordinator = Coordinator(store, queue, uid)
     journal = store.read(uid, "0-0", 10_000).entries
-    simulated = simulate(TREES, loss, lambda config, start, target: 1.0, workers=1)
+    simulated = simulate(made, loss, lambda config, start, target: 1.0, workers=1)
     configs = [e["config"] for e in journal if e["type"] == "scheduled" and e["rung"] == 0]
     assert configs == [trial.config for trial in simulated.trials]
     assert configs != Suggestions(SPECIFICATION).suggest(0, 30)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 
+from asha_queue.samplers.optuna import OPTUNA
 from asha_queue.search.asha import Asha, Decision
 from asha_queue.search.goal import Goal
 from asha_queue.search.ladder import Ladder
@@ -21,7 +22,7 @@ from asha_queue.specification import Specification
 from tests.benchmarks.quality import baselines, rules
 from tests.benchmarks.quality.peers.curves import RULE_OF
 from tests.benchmarks.quality.play import Method, Run, Segment, World, play
-from tests.benchmarks.quality.samplers import SAMPLERS
+from tests.benchmarks.quality.suggested import SAMPLERS
 from tests.benchmarks.quality.tables import Floats, Task
 
 #: Name under which the search gets values.
@@ -160,6 +161,8 @@ def player(text: str) -> Player:
         key, _, value = option.partition("=")
         if key == "sampler" and value in SAMPLERS:
             sampler = value
+            if value in OPTUNA and (missing := OPTUNA[value].missing()):
+                raise MethodError(f"{text}: {missing}")
         elif key == "sampler":
             known = ", ".join(SAMPLERS)
             raise MethodError(f"{text}: no sampler is named {value!r}; there are {known}")

@@ -1,17 +1,9 @@
-"""Who chooses the rows of new trials. A model-based sampler chooses among those not used yet.
+"""Who chooses the rows of new trials. What learns does so in `suggested.py`."""
 
-A model sees a parameter as the share of the table's rows that have less of it: what an experiment's
-space says of a value, whose rows these were drawn from.
-"""
-
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
-from asha_queue.samplers import trees
-from asha_queue.samplers.encoding import Rows
-from asha_queue.samplers.history import Observation
-from tests.benchmarks.quality.play import Sampler
 from tests.benchmarks.quality.tables import Floats, Task
 
 
@@ -30,51 +22,18 @@ class Shuffled:
         """Nothing is learned from it."""
 
 
-class Guided(Shuffled):
-    """Rows that the project's trees choose among some that are not used yet, in random order."""
+class Nearest:
+    """The rows of a task in the unit cube: each parameter is the share of rows with less of it."""
 
-    def __init__(self, task: Task, seed: int) -> None:
-        super().__init__(task, seed)
-        self._task = task
-        self._columns = np.stack([_shares(column) for column in task.config.T], axis=1)
-        name, number = task.seeds(seed)
-        self._learner = trees.Learner(name + number)
-        self._used = np.zeros(task.rows, dtype=bool)
-        self._trials: list[int] = []
-        self._numbers: dict[int, int] = {}
-        self._results: list[Observation] = []
+    def __init__(self, task: Task) -> None:
+        ranks = np.argsort(np.argsort(task.config, axis=0, kind="stable"), axis=0, kind="stable")
+        #: Rows × parameters.
+        self.points: Floats = (ranks + 0.5) / task.rows
+        self._unused = np.ones(task.rows, dtype=bool)
 
-    def draw(self) -> int:
-        trial = len(self._trials)
-        self._learner.learn(self._results, lambda trial: self._columns[self._trials[trial]][None])
-        row = self._guided(trial) if self._learner.guides(trial) else self._random()
-        self._used[row] = True
-        self._numbers[row] = trial
-        self._trials.append(row)
+    def take(self, point: Floats) -> int:
+        """The unused row that is nearest; it is used from then on."""
+        distances = ((self.points - point) ** 2).sum(axis=1)
+        row = int(np.argmin(np.where(self._unused, distances, np.inf)))
+        self._unused[row] = False
         return row
-
-    def observe(self, row: int, step: int, value: float) -> None:
-        self._results.append(Observation(self._numbers[row], 0, step, value))
-
-    def _random(self) -> int:
-        while self._used[row := super().draw()]:
-            pass
-        return row
-
-    def _guided(self, trial: int) -> int:
-        rng = self._learner.random(trial)
-        unused = np.flatnonzero(~self._used)
-        candidates = rng.permutation(unused)[: trees.CANDIDATES]
-        chosen = self._learner.choose(self._columns[candidates], self._task.steps, rng)
-        return int(candidates[chosen])
-
-
-def _shares(column: Floats) -> Rows:
-    """The share of values that are smaller; equal ones have the same."""
-    different, place, counts = np.unique(column, return_inverse=True, return_counts=True)
-    shares: Rows = ((np.cumsum(counts) - counts / 2) / len(column)).astype(np.float32)
-    return shares[place] if len(different) > 1 else np.zeros(len(column), np.float32)
-
-
-#: By the name that a method's option has.
-SAMPLERS: dict[str, Callable[[Task, int], Sampler]] = {"random": Shuffled, "trees": Guided}

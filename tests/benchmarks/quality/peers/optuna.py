@@ -11,9 +11,9 @@ from collections.abc import Callable
 import numpy as np
 import optuna
 
-from tests.benchmarks.quality.peers.stepwise import Nearest, Stepwise
+from tests.benchmarks.quality.peers.stepwise import Stepwise
 from tests.benchmarks.quality.play import Method, Sampler
-from tests.benchmarks.quality.samplers import Shuffled
+from tests.benchmarks.quality.samplers import Nearest, Shuffled
 from tests.benchmarks.quality.tables import Task
 
 VERSION = optuna.__version__

@@ -4,10 +4,8 @@ import math
 from collections import deque
 from typing import Protocol
 
-import numpy as np
-
 from tests.benchmarks.quality.play import Segment
-from tests.benchmarks.quality.tables import Floats, Task
+from tests.benchmarks.quality.tables import Task
 
 #: What NaN is told as to who cannot rank it: it ranks last.
 BEYOND = 1e9
@@ -55,19 +53,3 @@ class Stepwise:
 
     def fail(self, segment: Segment) -> None:
         self._scheduler.report(segment.trial, segment.target, math.nan)
-
-
-class Nearest:
-    """The rows of a task in the unit cube: each parameter is the share of rows with less of it."""
-
-    def __init__(self, task: Task) -> None:
-        ranks = np.argsort(np.argsort(task.config, axis=0, kind="stable"), axis=0, kind="stable")
-        self._points: Floats = (ranks + 0.5) / task.rows
-        self._unused = np.ones(task.rows, dtype=bool)
-
-    def take(self, point: Floats) -> int:
-        """The unused row that is nearest; it is used from then on."""
-        distances = ((self._points - point) ** 2).sum(axis=1)
-        row = int(np.argmin(np.where(self._unused, distances, np.inf)))
-        self._unused[row] = False
-        return row
