@@ -4,9 +4,8 @@ Rules
 
 * A row is a configuration and the logarithm of the resource it was trained to: early results, of
   which there are many, say what later ones, of which there are few, do not (multi-fidelity).
-* Learnt is the logarithm of a result's rank among all: it does not matter how much worse bad
-  results are, and the better the results, the finer they are told apart. What diverged or failed
-  is the worst. No scale and no outlier of a metric changes anything.
+* Learnt is a result's rank among all, whatever their resource: no scale and no outlier of a metric
+  changes anything, and what diverged or failed is the worst.
 * At most LEARNT results are learnt from: those of the highest resources, up to half of them; then
   the best of the others; the rest are drawn from what is left.
 * Trees are grown to the end and differ by the random splits alone. Each is a guess at what might be
@@ -64,7 +63,7 @@ class Forest:
 
     def __init__(self, rows: Rows, resources: Floats, losses: Floats, seed: int) -> None:
         forest = load()(n_estimators=TREES, max_features=1.0, random_state=seed, n_jobs=1)
-        forest.fit(_beside(rows, resources), np.log(ranks(losses)))
+        forest.fit(_beside(rows, resources), ranks(losses))
         self._trees = [tree.tree_ for tree in forest.estimators_]
 
     def predict(self, tree: int, rows: Rows, resource: float) -> Floats:

@@ -5,7 +5,7 @@ entries are those that the search has accepted.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from asha_queue.search.rung import number, written
@@ -79,7 +79,7 @@ class History:
 
     def snapshot(self) -> dict[str, Any]:
         """The state as JSON."""
-        results = [[*astuple(result)[:-1], written(result.value)] for result in self.results]
+        results = [[one.trial, one.rung, one.resource, written(one.value)] for one in self.results]
         running = [[trial, target] for trial, target in sorted(self.running.items())]
         return {"configs": self.configs, "results": results, "running": running}
 
