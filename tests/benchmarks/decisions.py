@@ -2,8 +2,10 @@
 
 How to read it: the first table is the time in the search from "a result is in" to "the next segment
 is out", once with that many results in the lowest rung, as the median of 2,000 decisions; it should
-be flat, at about 10 µs or less. The last line is a whole experiment on the virtual clock. Machines
-differ and other work disturbs: compare figures of one run with each other.
+be flat, at about 10 µs or less. The first lines are whole experiments on the virtual clock, the
+last is what a suggestion by trees costs while results come in, the forests that are grown for it
+included; the longest is one for which a forest is grown. Machines differ and other work disturbs:
+compare figures of one run with each other.
 """
 
 import random
@@ -12,6 +14,7 @@ import statistics
 import time
 from typing import Any
 
+from asha_queue.samplers import Suggestions, prepare
 from asha_queue.search.asha import Asha, Decision
 from asha_queue.search.goal import Goal
 from asha_queue.search.ladder import Ladder
@@ -79,9 +82,45 @@ def simulation(trials: int, workers: int) -> None:
     print(f"{trials:,} trials ({segments:,} segments) on {workers:,} workers: {took:.1f} s")
 
 
+def suggestions(results: int, asked: int) -> None:
+    experiment = Specification(
+        name="bench",
+        train="bench.py:train",
+        space={f"x{number}": uniform(0, 1) for number in range(8)},
+        metric="loss",
+        mode="min",
+        max_t=64,
+        num_samples=results + asked,
+        seed=0,
+        sampler="trees",
+    )
+    made = Suggestions(experiment)
+    prepare(experiment)
+    rng = random.Random(0)
+    took = []
+    for trial in range(results + asked):
+        if trial < results:
+            config = experiment.parameters.draw(0, trial)
+        else:
+            began = time.perf_counter()
+            [config] = made.suggest(trial, 1)
+            took.append(time.perf_counter() - began)
+        about = {"trial": trial, "rung": 0, "attempt": 1}
+        target = 4 ** int(rng.expovariate(1.4)) if trial else 1  # one in four gets further
+        made.apply({"type": "scheduled", "target": min(target, 64), "config": config, **about})
+        made.apply({"type": "completed", "metrics": {"loss": rng.random()}, **about})
+    mean, longest = statistics.mean(took) * 1e3, max(took) * 1e3
+    print(
+        f"at {results:>6,} results {mean:.1f} ms per suggestion by trees, longest {longest:.0f} ms"
+    )
+
+
 if __name__ == "__main__":
     simulation(10_000, 500)
     simulation(100_000, 1_000)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"peak memory so far: {peak:,.0f} MiB\n")
     decisions()
+    print()
+    for results in (100, 1_000, 10_000):
+        suggestions(results, results // 2)
