@@ -41,7 +41,7 @@ BEFORE = 8
 #: Promotions out of a rung in its test, and results of these after which it is decided.
 TESTED = 12
 #: Results that are evidence, at most and at least.
-SAMPLE = 32
+SAMPLE = 64
 LEAST = 5
 #: The share of pairs in the same order that a rung must have to rank …
 SHARE = 0.6

@@ -152,8 +152,7 @@ def test_the_share_that_is_needed_falls_with_the_results_but_not_below_its_least
     shares = [needed(n) for n in range(5, SAMPLE + 1)]
     assert shares == sorted(shares, reverse=True)
     assert shares[0] > 0.85
-    assert shares[-1] > 0.6
-    assert needed(1000) == 0.6
+    assert shares[-1] == needed(1000) == 0.6
 
 
 def test_a_share_counts_pairs_in_order_and_ties_below_as_half() -> None:
