@@ -47,7 +47,7 @@ def informed(store: Store, specification: Specification) -> tuple[Specification,
         left_out += strange
     if not found:
         return specification, ""
-    kept = _best_first(found, specification.mode)[:MOST]
+    kept = _best_first(found, specification.leading.mode)[:MOST]
     sentence = f"warm start: knows {len(kept)} results of {', '.join(specification.warm_start)}"
     if len(kept) < len(found):
         sentence += f", the furthest trained and best of {len(found)}"
@@ -119,7 +119,7 @@ def _history(source: str, entries: Iterator[Json], specification: Specification)
                     f"{specification.name!r} is {mine!r}: results can be learnt from only if both "
                     f"are the same"
                 )
-        history = History(specification.metric)
+        history = History(specification.leading.metric)
         for entry in entries:
             history.apply(entry)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:

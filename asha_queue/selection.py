@@ -11,7 +11,8 @@ Rules
   same number, or the text that is shown for it; unequal is what is not equal.
 * Sorted by a name, what is missing or NaN comes last in either direction, and of equal trials the
   lower number comes first. Without a name the best come first: the highest rung reached, and there
-  the best value; those without a result last.
+  what violates constraints least, then the best value of the first metric; those without a result
+  last.
 * What cannot be meant is one error that names the word, and the names there are.
 """
 
@@ -82,7 +83,7 @@ def choose(
     if key:
         ordered = _sorted(found, key, descending)
     else:
-        ordered = _best_first(found, result.specification.mode == "min", descending, end)
+        ordered = _best_first(found, result.specification.leading.mode == "min", descending, end)
     return ordered[offset:end], len(found)
 
 
@@ -94,7 +95,7 @@ def row(trial: TrialResult) -> dict[str, Any]:
 def names(result: Result) -> list[str]:
     """What trials can be searched and sorted by."""
     parameters: dict[str, None] = {}
-    metrics = {result.specification.metric: None}
+    metrics: dict[str, None] = dict.fromkeys(result.specification.metrics)
     for trial in result.trials:
         parameters |= dict.fromkeys(flatten(trial.config))
         metrics |= dict.fromkeys(trial.metrics)
@@ -106,12 +107,12 @@ def _best_first(
 ) -> list[TrialResult]:
     sign = 1 if smaller else -1
 
-    def place(trial: TrialResult) -> tuple[float, float, int]:
+    def place(trial: TrialResult) -> tuple[float, float, float, int]:
         if not trial.results:
-            return math.inf, 0.0, trial.number
+            return math.inf, 0.0, 0.0, trial.number
         last = trial.results[-1]
         loss = math.inf if math.isnan(last.value) else sign * last.value
-        return -last.rung, loss, trial.number
+        return -last.rung, last.violation, loss, trial.number
 
     if descending:
         some = sorted((t for t in trials if t.results), key=place, reverse=True)
@@ -208,7 +209,7 @@ def _getter(result: Result, name: str, wanted: str) -> Get:
     path = next((path for trial in result.trials if (path := _path(trial.config, name))), None)
     if path:
         return _parameter(path)
-    if name == result.specification.metric or any(name in t.metrics for t in result.trials):
+    if name in result.specification.metrics or any(name in t.metrics for t in result.trials):
         return lambda trial: trial.metrics.get(name)
     if name in _ALIASES:
         return COLUMNS[_ALIASES[name]]

@@ -93,7 +93,7 @@ class TrialLook(Look):
 
     def take(self) -> Facts:
         with self._experiments.look(self._name) as look:
-            self._metric = look.fold.specification.metric
+            self._metric = look.fold.specification.leading.metric
             self._eta = look.fold.specification.reduction_factor
             found = look.trial(self._trial)
             facts = trial_view(found, look.fold.search)

@@ -15,9 +15,15 @@ from asha_queue.experiment import Interrupted
 from asha_queue.result import Result
 from asha_queue.search.configuration import short
 from asha_queue.terminal.layout import console
-from asha_queue.terminal.picture import rung_table, trouble_lines
+from asha_queue.terminal.picture import (
+    FRONT_ROWS,
+    front_table,
+    rung_table,
+    trouble_lines,
+    values_of,
+)
 from asha_queue.terminal.view import Silent, view
-from asha_queue.views import number, overview, savings
+from asha_queue.views import best_view, overview, savings
 
 
 @click.command()
@@ -76,13 +82,16 @@ def run(
 def _print(result: Result, storage: str | None) -> None:
     out = console()
     final = overview(result, [], {})
-    out.print(Group(rung_table(final), *trouble_lines(final)))
+    out.print(Group(rung_table(final), *front_table(final, FRONT_ROWS), *trouble_lines(final)))
     best = result.best
+    if best is None and result.nearest:
+        out.print("no trial meets the constraints", markup=False)
+        return
     if best is None:
         out.print("no trial has a result; `asha-queue status` says what happened")
         return
-    metric = result.specification.metric
-    value = f"{metric}={number(best.metrics[metric])} at {best.resource} (trial {best.trial})"
+    view = best_view(best) or {}
+    value = f"{values_of(final, view)} at {best.resource} (trial {best.trial})"
     out.print(f"best        {value}: {short(best.config)}", markup=False)
     if best.checkpoint:
         folder = Path(where.storage(storage, result.specification.storage).url)

@@ -28,7 +28,7 @@ from asha_queue.specification import Specification
 from asha_queue.store import journal
 from asha_queue.store.contract import Store
 from asha_queue.store.journal import dump
-from asha_queue.views import best_view
+from asha_queue.views import best_file
 
 JOURNAL_FILE = "journal.jsonl"
 #: Entries that are followed in one piece.
@@ -90,7 +90,7 @@ class Exports:
         began = time.monotonic()
         with self._forgiven():
             _replace(self._folder / "trials.csv", trials_csv(self.result))
-            best = json.dumps(best_view(self.result.best), indent=2, ensure_ascii=False)
+            best = json.dumps(best_file(self.result), indent=2, ensure_ascii=False)
             _replace(self._folder / "best.json", best + "\n")
             self._grown = False
         now = time.monotonic()
@@ -177,20 +177,28 @@ def _place(stream_id: str) -> list[int]:
 
 
 def trials_csv(result: Result) -> str:
-    """One line per trial: number, state, last rung, resource, metrics, configuration."""
+    """One line per trial: number, state, last rung, resource, metrics, configuration; where it is
+    asked for, whether it meets the constraints and is on the front."""
     configs = [flatten(trial.config) for trial in result.trials]
     parameters = list(dict.fromkeys(name for config in configs for name in config))
     metrics = list(dict.fromkeys(name for trial in result.trials for name in trial.metrics))
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["trial", "state", "rung", "resource", *metrics, *parameters])
+    goal, front = result.specification.goal, {one.trial for one in result.pareto_front}
+    marks = [*["feasible"][: len(goal.constraints)], *["front"][: len(goal.objectives) - 1]]
+    writer.writerow(["trial", "state", "rung", "resource", *marks, *metrics, *parameters])
     for trial, config in zip(result.trials, configs, strict=True):
+        marked = {
+            "feasible": trial.results[-1].violation == 0.0 if trial.results else None,
+            "front": trial.number in front,
+        }
         writer.writerow(
             [
                 trial.number,
                 trial.state,
                 trial.rung,
                 trial.resource,
+                *(marked[mark] for mark in marks),
                 *(trial.metrics.get(name) for name in metrics),
                 *(config.get(name) for name in parameters),
             ]

@@ -24,7 +24,15 @@ from asha_queue.coordinator.slots import Want, divide
 from asha_queue.dashboard.followed import Followed, Look
 from asha_queue.dashboard.query import EVERYTHING, Query
 from asha_queue.errors import AshaQueueError, ChoiceError, StoreUnavailable, UnknownExperiment
-from asha_queue.figures import columns_of, draw, most_results, parameters, preview, trial_curve
+from asha_queue.figures import (
+    axes,
+    columns_of,
+    draw,
+    most_results,
+    parameters,
+    preview,
+    trial_curve,
+)
 from asha_queue.handle import uid_of
 from asha_queue.importance import Importances
 from asha_queue.logs import Logs, Tail
@@ -32,7 +40,8 @@ from asha_queue.result import Result
 from asha_queue.selection import choose, row
 from asha_queue.store.contract import Store, Worker
 from asha_queue.tally import REMEMBERED
-from asha_queue.views import fleet, trial_view, verdict
+from asha_queue.views import fleet, trial_view
+from asha_queue.views.verdict import verdict
 
 #: Seconds between two looks of `follow` at all experiments.
 FOLLOW_EVERY = 2.0
@@ -108,12 +117,13 @@ class Experiments:
             glance = look.overview(workers)
             leader = self.store.describe(look.fold.uid).leader
             refusals = self.store.refusals(look.fold.uid)
-            specification = result.specification
+            specification, names = result.specification, axes(result)
             lost = {name: worker.losses for name, worker in result.tally.workers.items()}
         return {
             "view": glance,
             "notes": list(_notes(glance, leader, refusals)),
             "present": {"num_samples": specification.num_samples, "max_t": specification.max_t},
+            "axes": names,
             **trials,
             "workers": [
                 one | {"lost": lost.get(one["worker"], 0)} for one in self._fleet(workers, [glance])
@@ -163,7 +173,8 @@ class Experiments:
         workers = self.store.workers()
         return {
             "name": name,
-            "metric": specification.metric,
+            "metric": specification.leading.metric,
+            "metrics": specification.metrics,
             "trial": view,
             "running": running,
             "devices": {worker.name: worker.info.get("device") or "" for worker in workers},

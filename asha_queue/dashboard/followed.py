@@ -52,7 +52,9 @@ class Look(NamedTuple):
         """The segment of a trial that is in training, if one is."""
         if trial.state != "running":
             return None
-        return running_view(trial, self.live.last.get(trial.number), self.fold.specification.metric)
+        return running_view(
+            trial, self.live.last.get(trial.number), self.fold.specification.leading.metric
+        )
 
 
 class Drawn:

@@ -119,8 +119,8 @@ class Families:
             self.segments.add_metric([name, outcome], count)
         self.promotions.add_metric([name], tally.promotions)
         if best := result.best:
-            metric = result.specification.metric
-            self.best.add_metric([name, metric], number(best.metrics[metric]))
+            for metric in result.specification.metrics:
+                self.best.add_metric([name, metric], number(best.metrics[metric]))
         self.queued.add_metric([name, result.specification.queue], states["queued"])
         for worker, told in tally.workers.items():
             if told.losses:

@@ -17,6 +17,7 @@ from asha_queue.figures.layout import Figure
 from asha_queue.figures.learning import curves
 from asha_queue.figures.notebook import plotted
 from asha_queue.figures.parameters import parallel, parameters, scatter
+from asha_queue.figures.pareto import axes, pareto
 from asha_queue.figures.preview import preview
 from asha_queue.figures.progress import best_over_resource, best_over_time
 from asha_queue.figures.rungs import ladder, steps
@@ -28,6 +29,7 @@ __all__ = [
     "NEUTRAL",
     "SCRIPT",
     "Figure",
+    "axes",
     "columns_of",
     "draw",
     "importance",
@@ -67,6 +69,13 @@ FIGURES: dict[str, Kind] = {
         best_over_resource,
         "Best value over resource",
         "The best value seen so far, and each result, by the steps that all trials had spent.",
+    ),
+    "pareto": Kind(
+        pareto,
+        "Trade-off",
+        "Two metrics of each trial. Grey: behind the Pareto front; hollow: violates a constraint.",
+        height=400,
+        options=("x", "y"),
     ),
     "curves": Kind(
         curves,

@@ -49,7 +49,7 @@ def columns_of(subject: Subject) -> Columns:
         values[one.name] = (np.log(column) if one.log else column).tolist()
         if one.categories is not None:
             categories.append(one.name)
-    losses = results.losses(subject.specification.mode).tolist()
+    losses = results.losses(subject.specification.leading.mode).tolist()
     return Columns(rung, len(losses), values, categories, losses)
 
 

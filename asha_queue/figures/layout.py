@@ -103,13 +103,13 @@ def fence(subject: Subject, values: Floats, far: float = FAR) -> float:
     if not len(finite):
         return math.nan
     # losses, the smaller the better; numbers near the largest that there are may overflow
-    losses = finite if subject.specification.mode == "min" else -finite
+    losses = finite if subject.specification.leading.mode == "min" else -finite
     with np.errstate(over="ignore", invalid="ignore"):
         usual = float(np.quantile(losses, 0.75))
     best = float(losses.min())
     limit = usual + far * (usual - best)
     worst = float(losses[losses <= limit].max() if math.isfinite(limit) else losses.max())
-    return worst if subject.specification.mode == "min" else -worst
+    return worst if subject.specification.leading.mode == "min" else -worst
 
 
 def value_axis(
@@ -117,11 +117,11 @@ def value_axis(
 ) -> dict[str, Any]:
     """The axis of the metric for these values: logarithmic where they span this factor; values that
     are far out lie outside of its first view."""
-    axis = title(subject.specification.metric)
+    axis = title(subject.specification.leading.metric)
     finite = values[np.isfinite(values)]
     if len(finite) < 2:
         return axis
-    least = subject.specification.mode == "min"
+    least = subject.specification.leading.mode == "min"
     low, high = float(finite.min()), float(finite.max())
     best, worst = (low, high) if least else (high, low)
     bulk = fence(subject, values, far)

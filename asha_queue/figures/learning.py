@@ -136,7 +136,7 @@ def _said(text: str) -> dict[str, Any]:
 
 def gathered(subject: Subject, live: Live) -> tuple[Points, Ints]:
     """All points of all curves, and the keys of those that are results."""
-    metric = subject.specification.metric
+    metric = subject.specification.leading.metric
     steps, values, lengths = array("q"), array("d"), []
     results: list[tuple[int, int, float]] = []
     for trial in subject.trials:
@@ -203,7 +203,7 @@ def thinned(points: Points, results: Ints, budget: int = POINTS) -> NDArray[np.b
 
 def _best(subject: Subject) -> int | None:
     """The trial that is best in the highest rung that has a finite value."""
-    sign = 1 if subject.specification.mode == "min" else -1
+    sign = 1 if subject.specification.leading.mode == "min" else -1
 
     def place(trial: Trial) -> tuple[int, float]:
         last = trial.results[-1]
@@ -219,7 +219,7 @@ class _Pen:
     def __init__(self, subject: Subject, exact: bool, lines: int) -> None:
         self._exact = exact
         self._rungs = len(subject.rungs)
-        self._metric = escape(subject.specification.metric)
+        self._metric = escape(subject.specification.leading.metric)
         self._texts = [hover_text(trial.config) for trial in subject.trials]
         self._width = 0.5 if lines > 2000 else 0.8 if lines > 200 else 1.5
         self._size = 4 if lines > 200 else 6

@@ -122,7 +122,7 @@ def scatter(subject: Subject, parameter: str | None = None) -> Figure:
     results = last_results(subject)
     x = chosen.column([subject.trials[trial].config for trial in results.trial.tolist()])
     results, x = results.at_indices(np.flatnonzero(~np.isnan(x))), x[~np.isnan(x)]
-    shown = drawn(results, subject.specification.mode)
+    shown = drawn(results, subject.specification.leading.mode)
     if not len(shown):
         return empty("No result yet")
     exact = len(shown) == np.isfinite(results.value).sum()
@@ -152,12 +152,12 @@ def parallel(subject: Subject) -> Figure:
     """All hyperparameters and the metric, one line per trial, coloured by its highest rung; without
     those whose values are far out, which would press all others into a point."""
     results = last_results(subject)
-    signed = results.losses(subject.specification.mode)
+    signed = results.losses(subject.specification.leading.mode)
     limit = fence(subject, results.value)
     results = results.at_indices(
-        np.flatnonzero(signed <= (limit if subject.specification.mode == "min" else -limit))
+        np.flatnonzero(signed <= (limit if subject.specification.leading.mode == "min" else -limit))
     )
-    shown = _lines(results, subject.specification.mode)
+    shown = _lines(results, subject.specification.leading.mode)
     if not len(shown):
         return empty("No result yet")
     exact = len(shown) == np.isfinite(results.value).sum()
@@ -168,7 +168,7 @@ def parallel(subject: Subject) -> Figure:
         column = one.column(configs)
         if not np.isnan(column).all():
             dimensions.append(_dimension(one, column, exact))
-    name = escape(subject.specification.metric)
+    name = escape(subject.specification.leading.metric)
     metric = {
         "label": name,
         "values": numbers(results.value, exact),

@@ -64,7 +64,7 @@ def _progress(
     subject: Subject, x: Floats, line: list[float], x_axis: dict[str, Any], hover: str
 ) -> Figure:
     results = every_result(subject)
-    shown = drawn(results, subject.specification.mode)
+    shown = drawn(results, subject.specification.leading.mode)
     if not len(shown):
         return empty("No result yet")
     exact = len(shown) == np.isfinite(results.value).sum()
@@ -76,7 +76,7 @@ def _progress(
 
 def _best(subject: Subject, line: list[float]) -> dict[str, Any]:
     """The steps; the last of its points is no report, but says that the best still holds."""
-    metric = escape(subject.specification.metric)
+    metric = escape(subject.specification.leading.metric)
     improvements = subject.improvements
     values = numbers(np.array([one.value for one in improvements]))
     trials = [one.trial for one in improvements]

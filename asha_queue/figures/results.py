@@ -96,7 +96,7 @@ def dots(
 ) -> list[dict[str, Any]]:
     """One trace of dots per rung, from the lowest; `hover` is a line about x."""
     rungs, trials = len(subject.rungs), subject.trials
-    metric = escape(subject.specification.metric)
+    metric = escape(subject.specification.leading.metric)
     traces = []
     for rung in np.unique(results.rung).tolist():
         of = results.rung == rung

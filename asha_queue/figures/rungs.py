@@ -9,6 +9,7 @@ from asha_queue.figures.colours import NEUTRAL, rung_colour
 from asha_queue.figures.layout import Figure, counts, empty, escape, layout, title
 from asha_queue.figures.results import every_result
 from asha_queue.figures.subject import Subject
+from asha_queue.search.goal import Goal
 
 #: Share of the width that the bars of results have; the rest is the resource's.
 _LEFT = 0.62
@@ -49,7 +50,10 @@ class Step:
 def steps(subject: Subject) -> list[Step]:
     """The rungs, from the lowest."""
     rungs = subject.rungs
-    mode = subject.specification.mode
+    mode = subject.specification.leading.mode
+    goal = subject.specification.goal
+    # else no one value is to be beaten
+    alone = isinstance(goal, Goal) and subject.specification.brackets == 1
     results = every_result(subject)
     losses = results.losses(mode)
     whole = max(1, sum(rung.resource for rung in rungs))
@@ -58,7 +62,7 @@ def steps(subject: Subject) -> list[Step]:
         ranked = np.sort(losses[(results.rung == rung.rung) & (losses < np.inf)])
         cut = None if rung.rung == len(rungs) - 1 else rung.cut
         threshold = None
-        if subject.specification.brackets == 1 and cut and cut <= len(ranked):
+        if alone and cut and cut <= len(ranked):
             threshold = float(ranked[cut - 1] if mode == "min" else -ranked[cut - 1])
         found.append(
             Step(
@@ -155,7 +159,7 @@ def _text(step: Step) -> str:
 
 
 def _hover(subject: Subject, step: Step) -> str:
-    metric = escape(subject.specification.metric)
+    metric = escape(subject.specification.leading.metric)
     lines = [
         f"<b>rung {step.rung}</b>, level {step.level:,}",
         f"{step.results:,} results, {step.unranked:,} of them diverged or failed"

@@ -11,8 +11,8 @@ from asha_queue.figures.subject import Live, Subject
 
 def single(subject: Subject, number: int, live: Live | None = None) -> Figure:
     """Every point of trial `number` that is journalled, and the live ones behind the last."""
-    trial, metric = subject.trials[number], escape(subject.specification.metric)
-    points = dict(zip(*trial.curve.column(subject.specification.metric), strict=True))
+    trial, metric = subject.trials[number], escape(subject.specification.leading.metric)
+    points = dict(zip(*trial.curve.column(subject.specification.leading.metric), strict=True))
     results = {one.reached: one for one in trial.results}
     points |= {step: one.value for step, one in results.items() if step not in points}
     last = max(points, default=-1)

@@ -10,18 +10,19 @@ Rules
 
 import time
 from importlib.resources import files
+from itertools import combinations
 from typing import Any
 
 import msgspec
 from tornado.template import Template
 
-from asha_queue.figures import FIGURES, SCRIPT, Figure, draw, parameters, rung_colour, steps
+from asha_queue.figures import FIGURES, SCRIPT, Figure, axes, draw, parameters, rung_colour, steps
 from asha_queue.figures.parameters import Parameter
 from asha_queue.result import Result
 from asha_queue.search.configuration import flatten, short
 from asha_queue.search.domains import shown
 from asha_queue.selection import choose
-from asha_queue.views import duration, number, savings
+from asha_queue.views import aim, duration, number, savings
 
 #: Trials in the table.
 TRIALS = 50
@@ -44,6 +45,7 @@ def report(result: Result, made: float) -> str:
         plotly=(files("plotly") / "package_data" / "plotly.min.js").read_text("utf-8"),
         script=SCRIPT.read_text("utf-8"),
         colour=rung_colour,
+        aim=aim(result.specification),
         duration=duration,
         flatten=flatten,
         number=number,
@@ -61,12 +63,16 @@ def _figures(result: Result) -> list[dict[str, Any]]:
         if "parameter" in figure.options:
             names = [parameter.name for parameter in parameters(result)]
             chosen = [{"parameter": name} for name in names[:PARAMETERS]] or [{}]
+        if kind == "pareto":
+            chosen = [{"x": x, "y": y} for x, y in list(combinations(axes(result), 2))[:PARAMETERS]]
+            if not chosen:
+                continue
         found.append(
             {
                 "kind": kind,
                 "title": figure.title,
                 "description": figure.description,
-                "choices": [options.get("parameter", "") for options in chosen],
+                "choices": [", ".join(options.values()) for options in chosen],
                 "json": [_json(draw(kind, result, **options)) for options in chosen],
             }
         )

@@ -11,8 +11,10 @@ from typing import Any, Self
 
 from asha_queue.errors import AshaQueueError
 from asha_queue.figures import draw, parameters, plotted
+from asha_queue.result.leaders import Leaders
 from asha_queue.result.trials import Best, Improvement, RungResult, RungSummary, TrialResult
 from asha_queue.result.verdicts import Verdicts
+from asha_queue.search.goal import Goal
 from asha_queue.search.rung import number
 from asha_queue.specification import Specification
 from asha_queue.tally import Tally
@@ -45,6 +47,8 @@ class Result:
         self._ladder = specification.ladder
         plan = specification.plan
         self._goal, self._verdicts = plan.goal, Verdicts(plan)
+        #: The least total violation of the constraints by a result, and of which trial.
+        self.nearest: tuple[float, int] | None = None
         #: New trials by bracket.
         self.started = [0] * specification.brackets
         # The following are by level of the ladder.
@@ -52,7 +56,7 @@ class Result:
         self._results: list[list[int]] = []
         self._promoted: list[int] = []
         self._spent: list[int] = []
-        self._leaders: list[Best | None] = []
+        self._leaders: list[Leaders] = []
         self._add_rungs()
         self._least_loss = math.inf
         #: The journal's time of the first entry.
@@ -72,25 +76,36 @@ class Result:
     @property
     def best(self) -> Best | None:
         """The best result of the highest rung that has one with a finite value; of equal ones that
-        of the lowest trial."""
-        return next((leader for leader in reversed(self._leaders) if leader), None)
+        of the lowest trial. Of several metrics it is the one of `pareto_front` that is best in the
+        first. What violates a constraint is none."""
+        return next((of.best for of in reversed(self._leaders) if of.best), None)
+
+    @property
+    def pareto_front(self) -> list[Best]:
+        """The results of `best`'s rung than which no other is as good in every metric and better in
+        one, the best in the first metric first; with one metric, `best` alone."""
+        return next((of.front for of in reversed(self._leaders) if of.best), [])
 
     def get_best_config(
         self, metric: str | None = None, mode: str | None = None
     ) -> dict[str, Any] | None:
-        """The configuration of the best trial, by another metric or mode if one is given."""
+        """The configuration of the best trial, by another metric or mode if one is given. Of the
+        experiment's own metrics the mode is known."""
         if metric is None and mode is None:
             return self.best.config if self.best else None
-        leader = self._leader(metric or self.specification.metric, mode or self.specification.mode)
+        own = {goal.metric: goal.mode for goal in self._goal.objectives}
+        leading = self._goal.objectives[0]
+        metric = metric or leading.metric
+        leader = self._leader(Goal(metric, mode or own.get(metric, leading.mode)))
         return leader.config if leader else None
 
     @property
     def rungs(self) -> list[RungSummary]:
         """One line per level of the ladder, from the lowest."""
-        summaries = []
+        summaries, metric = [], self._goal.objectives[0].metric
         for rung, level in enumerate(self._ladder.levels):
-            leader = self._leaders[rung]
-            best = number(leader.metrics[self.specification.metric]) if leader else None
+            leader = self._leaders[rung].best
+            best = number(leader.metrics[metric]) if leader else None
             promoted, spent, results = self._promoted[rung], self._spent[rung], self._results[rung]
             cut = sum(n // self._ladder.reduction_factor for n in results)
             summaries.append(RungSummary(rung, level, sum(results), promoted, best, spent, cut))
@@ -134,7 +149,8 @@ class Result:
 
     def plot(self, kind: str = "curves", **options: Any) -> Any:
         """A plotly Figure, which a notebook shows by itself: best_over_time, best_over_resource,
-        curves, ladder, scatter (with `parameter="lr"`), parallel or importance.
+        pareto (with metrics as `x` and `y`), curves, ladder, scatter (with `parameter="lr"`),
+        parallel or importance.
 
         Raises AshaQueueError naming what there is, for a kind or a parameter that there is not.
         """
@@ -211,7 +227,7 @@ class Result:
             if entry.get("final"):
                 trial.state = "failed"
                 self._results[trial.bracket + entry["rung"]][trial.bracket] += 1
-                self._verdicts.add(trial.bracket, entry["rung"], trial.number, math.nan)
+                self._verdicts.add(trial.bracket, entry["rung"], trial.number, self._goal.value({}))
         self._extend_curve(trial, entry.get("curve"))
         trial.worker = trial.start = None
         if trial.state != "queued":
@@ -221,10 +237,11 @@ class Result:
         rung = trial.bracket + entry["rung"]
         metrics = _read(entry.get("metrics"))
         reached = entry.get("reached")
+        leading, ranks = self._goal.objectives[0], self._goal.ranks(metrics)
         result = RungResult(
             rung=rung,
             level=self._ladder.levels[rung],
-            value=number(metrics.get(self.specification.metric)),
+            value=leading.value(metrics) if ranks or self._goal == leading else math.nan,
             metrics=metrics,
             reached=self._ladder.levels[rung] if reached is None else reached,
             checkpoint=entry.get("checkpoint"),
@@ -232,18 +249,21 @@ class Result:
             worker=entry.get("worker"),
             at=self._latest,
             spent=self.resource_spent,
+            violation=self._goal.violation(metrics),
         )
         trial.results.append(result)
         trial.rung, trial.metrics, trial.error = rung, metrics, None
         self._results[rung][trial.bracket] += 1
         self._verdicts.add(trial.bracket, entry["rung"], trial.number, self._goal.value(metrics))
-        if self._loss(metrics) == math.inf:
+        if not ranks:
             trial.state = "diverged"
-            metric = self.specification.metric
+            metric = self._goal.culprit(metrics)
             self.troubles.diverged(trial.number, metric, metrics.get(metric))
         else:
             trial.state = self._rest(trial)
-            self._challenge(trial, result)
+            found = result.violation, trial.number
+            self.nearest = min(found, self.nearest or found)
+            self._leaders[rung].add(trial, result)
         # Before the curve, whose last point is this result without its checkpoint.
         self._see(trial, metrics, result.reached, result.checkpoint)
 
@@ -275,44 +295,36 @@ class Result:
         if loss < self._least_loss:
             self._least_loss = loss
             self.best_seen = Best(trial.number, trial.config, metrics, checkpoint, resource)
-            value = number(metrics[self.specification.metric])
+            value = number(metrics[self._goal.objectives[0].metric])
             self.improvements.append(
                 Improvement(self._latest, self.resource_spent, trial.number, resource, value)
             )
 
-    def _challenge(self, trial: TrialResult, result: RungResult) -> None:
-        """Makes a new result the leader of its rung if it is the best there."""
-        leader = self._leaders[result.rung]
-        key = (self._loss(result.metrics), trial.number)
-        if math.isfinite(key[0]) and (
-            leader is None or key < (self._loss(leader.metrics), leader.trial)
-        ):
-            checkpoint, reached = result.checkpoint, result.reached
-            self._leaders[result.rung] = Best(
-                trial.number, trial.config, result.metrics, checkpoint, reached
-            )
-
-    def _leader(self, metric: str, mode: str) -> TrialResult | None:
-        """The trial with the best finite value in the highest rung, by any metric."""
+    def _leader(self, goal: Goal) -> TrialResult | None:
+        """The trial with the best finite value that meets the constraints in the highest rung that
+        has one, by any metric."""
         best: dict[int, tuple[float, int]] = {}
         for trial in self.trials:
             for result in trial.results:
-                loss = _loss(result.metrics, metric, mode)
-                if math.isfinite(loss):
+                loss = goal.loss(result.metrics)
+                if math.isfinite(loss) and not result.violation:
                     key = (loss, trial.number)
                     best[result.rung] = min(key, best.get(result.rung, key))
         return self.trials[best[max(best)][1]] if best else None
 
     def _losses(self, points: Sequence[Any]) -> list[float]:
         """The losses along a curve, quickly where all are plain numbers."""
-        metric = self.specification.metric
+        metric, mode = self._goal.objectives[0].metric, self._goal.objectives[0].mode
         values = [metrics.get(metric) for _, metrics in points]
-        if set(map(type, values)) <= {float, int}:
-            return values if self.specification.mode == "min" else [-value for value in values]
+        if not self._goal.constraints and set(map(type, values)) <= {float, int}:
+            return values if mode == "min" else [-value for value in values]
         return [self._loss(metrics) for _, metrics in points]
 
     def _loss(self, metrics: Mapping[str, Any]) -> float:
-        return _loss(metrics, self.specification.metric, self.specification.mode)
+        """Of the first metric; infinite, too, where a constraint is violated."""
+        if self._goal.violation(metrics):
+            return math.inf
+        return self._goal.objectives[0].loss(metrics)
 
     def _retry(self, trial: TrialResult, entry: Mapping[str, Any]) -> None:
         """A final failure is none any more; the next `scheduled` follows."""
@@ -340,7 +352,7 @@ class Result:
         self._results += [[0] * self.specification.brackets for _ in range(more)]
         self._promoted += [0] * more
         self._spent += [0] * more
-        self._leaders += [None] * more
+        self._leaders += [Leaders(self._goal) for _ in range(more)]
 
     def _reopen(self) -> None:
         """What was finished goes on; what was paused stays so."""
@@ -366,13 +378,6 @@ def _settle(trial: TrialResult) -> None:
     elif trial.state in ("queued", "running"):
         trial.state = "cancelled"
         trial.worker = trial.start = trial.target = None
-
-
-def _loss(metrics: Mapping[str, Any], metric: str, mode: str) -> float:
-    """The smaller the better; infinite when the metric is missing or no number."""
-    value = number(metrics.get(metric))
-    loss = value if mode == "min" else -value
-    return math.inf if math.isnan(loss) else loss
 
 
 def _read(metrics: Mapping[str, Any] | None) -> dict[str, Any]:

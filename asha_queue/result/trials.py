@@ -9,9 +9,10 @@ from asha_queue.result.curve import Curve
 
 @dataclass(slots=True)
 class RungResult:
-    """What a trial brought in one rung; `value` is NaN when the trial diverged there. `rung` counts
-    the levels of the ladder from 0, the same for all brackets. `at` is the journal's time, `spent`
-    what the whole experiment had spent by then."""
+    """What a trial brought in one rung; `value`, that of the first metric, is NaN when it diverged
+    there. `rung` counts the levels of the ladder from 0, the same for all brackets. `at` is the
+    journal's time, `spent` what the whole experiment had spent by then, `violation` how far it is
+    from meeting the constraints."""
 
     rung: int
     level: int
@@ -23,6 +24,7 @@ class RungResult:
     worker: str | None
     at: float = 0.0
     spent: int = 0
+    violation: float = 0.0
 
 
 @dataclass(slots=True)

@@ -122,7 +122,7 @@ class Trees(Sampler):
         self._space = specification.parameters
         self._seed = specification.drawn_seed
         self._encoding = Encoding(self._space)
-        self._learner = Learner(self._seed, -1.0 if specification.mode == "max" else 1.0)
+        self._learner = Learner(self._seed, -1.0 if specification.leading.mode == "max" else 1.0)
         self._max_t = specification.max_t
         self._prior: list[Observation] = []
         self._rows: dict[int, Rows] = {}

@@ -7,9 +7,10 @@ Rules
    If none has, the next new trial is started, in the bracket that `brackets.py` says; if all were
    started, the slot stays free until a result arrives.
 2. Each bracket has rungs of its own; rung k of bracket s is at level k + s. What is promotable is
-   said in `rung.py`: the best floor(n / eta) of all n results of a rung, those promoted before
-   included, less those promoted before. Never "the best of those left". Where another variant is
-   planned, `variants.py` says it, and `pasha.py` which level is the top.
+   said in `rung.py`, for several metrics in `front.py`: the best floor(n / eta) of all n results of
+   a rung, those promoted before included, less those promoted before. Never "the best of those
+   left". Where another variant is planned, `variants.py` says it, and `pasha.py` which level is the
+   top.
 3. A rung holds results of completed segments. A final failure, NaN, an infinity of the wrong side
    and a missing metric count as results that rank last and are never promoted. `retried` takes a
    final failure back: it no longer counts, and its segment is open again.
@@ -46,10 +47,11 @@ from typing import Any, Self, cast
 
 from asha_queue.errors import JournalError, SpecificationError
 from asha_queue.search.brackets import Brackets
+from asha_queue.search.goal import Goal, Goals
 from asha_queue.search.hedge import Doubt, Hedge
 from asha_queue.search.pasha import Pasha
 from asha_queue.search.plan import Plan
-from asha_queue.search.rung import Explanation, Rung
+from asha_queue.search.rung import Explanation, Ranking
 from asha_queue.search.variants import AnyRung
 
 #: Entries that decide nothing. Those of later versions are refused instead.
@@ -80,7 +82,7 @@ class Asha:
         self._brackets = Brackets(plan.ladder, plan.brackets)
         self._rungs: list[list[AnyRung]] = [[] for _ in range(plan.brackets)]  # by bracket
         # One that tests nothing asks no more of a rung than those of all variants have.
-        self._hedges = [Hedge(cast("list[Rung]", rungs), plan.hedge) for rungs in self._rungs]
+        self._hedges = [Hedge(cast("list[Ranking]", rungs), plan.hedge) for rungs in self._rungs]
         self._add_rungs()
         self._pasha = Pasha() if plan.variant == "pasha" else None
         self._open: dict[int, int] = {}  # the rung that a trial's open segment trains for
@@ -96,6 +98,11 @@ class Asha:
         """The number of the highest level, from which nothing is promoted; of PASHA as yet."""
         top = len(self._ladder.levels) - 1
         return min(top, self._pasha.top) if self._pasha else top
+
+    @property
+    def goal(self) -> Goal | Goals:
+        """What trials are compared by."""
+        return self._goal
 
     @property
     def state(self) -> str:
@@ -268,31 +275,27 @@ class Asha:
             self._open[trial] = rung
 
     def _complete(self, entry: Mapping[str, Any]) -> None:
-        trial, rung = entry["trial"], entry["rung"]
-        value = self._goal.value(entry["metrics"])
+        trial, rung, metrics = entry["trial"], entry["rung"], entry["metrics"]
         if self._pasha is None:
-            self._close(entry, value)
+            self._close(entry, metrics)
             return
-        loss, points = self._loss(value), entry.get("curve") or ()
-        curve = {step: self._loss(self._goal.value(metrics)) for step, metrics in points}
+        leading = self._goal.objectives[0]  # PASHA has no other
+        loss, points = leading.loss(metrics), entry.get("curve") or ()
+        curve = {step: leading.loss(reported) for step, reported in points}
         curve[self._ladder.levels[rung]] = loss
-        self._close(entry, value)
+        self._close(entry, metrics)
         finite = {step: one for step, one in sorted(curve.items()) if math.isfinite(one)}
         self._pasha.result(trial, rung, loss, finite)
 
-    def _loss(self, value: float) -> float:
-        """The smaller the better, infinite for what ranks last."""
-        loss = value if self._goal.mode == "min" else -value
-        return math.inf if math.isnan(loss) else loss
-
-    def _close(self, entry: Mapping[str, Any], value: float) -> None:
+    def _close(self, entry: Mapping[str, Any], metrics: Mapping[str, Any]) -> None:
         trial, rung = entry["trial"], entry["rung"]
         self._require_open(trial, rung)
+        value = self._goal.value(metrics)
         del self._open[trial]
         self._hedges[self._brackets[trial]].add(trial, rung, value)
 
     def _fail(self, entry: Mapping[str, Any]) -> None:
-        self._close(entry, math.nan)
+        self._close(entry, {})
         self._failed[entry["trial"]] = entry["rung"]
 
     def _retry(self, entry: Mapping[str, Any]) -> None:

@@ -8,7 +8,8 @@ Rules
 1. The evidence of a rung is the first SAMPLE results of the rung above it, however they got there:
    the share of their pairs that are in the same order in both rungs (Kendall's). A pair that is
    equal above says nothing; one that is equal below is half in order. That trials were chosen by
-   their values below does not bias what these say about the values above.
+   their values below does not bias what these say about the values above. With several metrics a
+   pair counts once in each.
 2. The first rung is being tested. As soon as it has BEFORE results, and until TESTED trials were
    promoted out of it, that comes before everything else: the best that may be promoted by rank,
    else the lowest trial that waits, a probe.
@@ -34,7 +35,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, Literal
 
-from asha_queue.search.rung import Rung
+from asha_queue.search.rung import Ranking
 
 #: Results of a rung before its test begins.
 BEFORE = 8
@@ -74,7 +75,7 @@ class Hedge:
         tested: whether they are tested at all; if not, each ranks, and nothing is known.
     """
 
-    def __init__(self, rungs: Sequence[Rung], tested: bool) -> None:
+    def __init__(self, rungs: Sequence[Ranking], tested: bool) -> None:
         self._rungs = rungs
         self._tested = tested
         self._standing: list[Standing] = []
@@ -119,7 +120,7 @@ class Hedge:
         else:
             held.promote(trial)
 
-    def add(self, trial: int, rung: int, value: float) -> None:
+    def add(self, trial: int, rung: int, value: Any) -> None:
         """Adds a result to a rung, and looks at the one below in its light."""
         below = rung - 1
         self._rungs[rung].add(trial, value, below < 0 or trial not in self._probes[below])
@@ -185,12 +186,13 @@ class Hedge:
         if not self._evidence[rung]:
             return None
         here, above = self._rungs[rung], self._rungs[rung + 1]
-        keys = [(here.loss(trial), above.loss(trial)) for trial in self._evidence[rung]]
+        keys = [(here.losses(trial), above.losses(trial)) for trial in self._evidence[rung]]
         pairs, same = 0, 0.0
-        for (x, y), (other_x, other_y) in combinations(keys, 2):
-            if y != other_y:
-                pairs += 1
-                same += 0.5 if x == other_x else (x < other_x) == (y < other_y)
+        for (xs, ys), (other_xs, other_ys) in combinations(keys, 2):
+            for x, y, other_x, other_y in zip(xs, ys, other_xs, other_ys, strict=True):
+                if y != other_y:
+                    pairs += 1
+                    same += 0.5 if x == other_x else (x < other_x) == (y < other_y)
         return same / pairs if pairs else None
 
 

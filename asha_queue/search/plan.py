@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from asha_queue.search.goal import Goal
+from asha_queue.search.goal import Goal, Goals
 from asha_queue.search.ladder import Ladder
 from asha_queue.search.space import Space
 from asha_queue.search.variants import AnyRung, rung
@@ -25,7 +25,7 @@ class Plan:
     """
 
     ladder: Ladder
-    goal: Goal
+    goal: Goal | Goals
     num_trials: int
     grid_size: int = 1
     brackets: int = 1
@@ -43,7 +43,7 @@ class Plan:
         grid_size = Space(experiment["space"]).grid_size
         return cls(
             Ladder(*(experiment[name] for name in ("grace_period", "max_t", "reduction_factor"))),
-            Goal(experiment["metric"], experiment["mode"]),
+            Goals.of(experiment["metric"], experiment["mode"], experiment.get("constraints")),
             int(experiment["num_samples"]) * grid_size,
             grid_size,
             int(experiment.get("brackets", 1)),
@@ -52,9 +52,9 @@ class Plan:
         )
 
 
-def conflict(ladder: Ladder, variant: str, brackets: int, hedge: bool) -> str:
+def conflict(plan: Plan) -> str:
     """What of a plan does not go together, as a sentence; empty if all does."""
-    levels = ladder.levels
+    levels, variant, brackets = plan.ladder.levels, plan.variant, plan.brackets
     if brackets > len(levels):
         shown = ", ".join(map(str, levels))
         return (
@@ -66,7 +66,12 @@ def conflict(ladder: Ladder, variant: str, brackets: int, hedge: bool) -> str:
             f"brackets={brackets}: cannot go with variant='pasha', whose ladder begins at its "
             f"lowest level; leave out one of both"
         )
-    if hedge and (variant != "promotion" or brackets > 1):
+    if variant == "pasha" and not isinstance(plan.goal, Goal):
+        return (
+            "variant='pasha': goes with one metric and no constraints, whose order settles; take "
+            "'promotion', or leave out the constraints and all metrics but one"
+        )
+    if plan.hedge and (variant != "promotion" or brackets > 1):
         return (
             f"hedge=True: goes with variant='promotion' and one bracket only, not with "
             f"variant={variant!r} and brackets={brackets}; leave out one of them"

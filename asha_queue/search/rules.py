@@ -24,13 +24,11 @@
 9. While an experiment is paused nothing new is scheduled, and it does not finish. It is extended
    upward only; `extended` and `retried` open what was finished; after `cancelled` nothing happens.
 
-Written without the search's rungs, so that an error there does not hide here: ranks are looked up
-in plain sorted lists. Only rule 5 runs the search itself, and only on journals that pass the rest.
+Written without the search's rungs, so that an error there does not hide here: ranks are found
+otherwise (`ranks.py`). Only rule 5 runs the search itself, and only on journals that pass the rest.
 """
 
-import bisect
 import json
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -39,7 +37,7 @@ from typing import Any
 from asha_queue.errors import AshaQueueError, SpecificationError
 from asha_queue.search.asha import Asha
 from asha_queue.search.plan import Plan
-from asha_queue.search.rung import number
+from asha_queue.search.ranks import Ranks
 from asha_queue.search.shares import due_bracket
 from asha_queue.search.standings import Standings
 
@@ -85,8 +83,6 @@ class _Trial:
     again: bool = False
     #: Its segment has failed for good.
     failed: bool = False
-    #: Keys (loss, trial) of its results by rung.
-    results: dict[int, tuple[float, int]] = field(default_factory=dict)
     promoted: set[int] = field(default_factory=set)
     #: Tokens of `started` by (rung, attempt).
     tokens: dict[tuple[int, int], int] = field(default_factory=dict)
@@ -99,8 +95,7 @@ class _Checker:
         plan = Plan.of(experiment)
         self._ladder = plan.ladder
         self._eta = plan.ladder.reduction_factor
-        self._metric = experiment["metric"]
-        self._sign = 1 if experiment["mode"] == "min" else -1
+        self._goal = plan.goal
         self._grid_size = plan.grid_size
         self._num_trials = plan.num_trials
         self._trials: dict[int, _Trial] = {}
@@ -110,8 +105,8 @@ class _Checker:
         self._going: set[tuple[int, int]] = set()
         #: New trials by bracket.
         self._begun = [0] * plan.brackets
-        #: Keys of all results of each rung of each bracket, sorted.
-        self._ranked: list[list[list[tuple[float, int]]]] = [[] for _ in range(plan.brackets)]
+        #: All results of each rung of each bracket.
+        self._ranked: list[list[Ranks]] = [[] for _ in range(plan.brackets)]
         self._add_rungs()
         #: Promotions out of each (bracket, rung).
         self._promoted = Counter[tuple[int, int]]()
@@ -204,16 +199,14 @@ class _Checker:
         if below in trial.promoted:
             self._say(entry, f"promoted twice out of rung {below}")
         trial.promoted.add(below)
-        key = trial.results.get(below)
-        if key is None:
+        name, ranks = entry["trial"], self._ranked[trial.bracket][below]
+        if name not in ranks:
             self._say(entry, f"promoted out of rung {below}, which it has not completed")
             return
-        ranked, where = self._ranked[trial.bracket][below], (trial.bracket, below)
-        n, cut = len(ranked), self._cut(*where)
-        rank = bisect.bisect_left(ranked, key) + 1
-        promoted = self._promoted[where]
+        where, promoted = (trial.bracket, below), self._promoted[trial.bracket, below]
+        n, cut, rank = len(ranks), self._cut(*where), ranks.rank(name)
         self._promoted[where] += 1
-        if key[0] == math.inf:
+        if ranks.last(name):
             self._say(entry, f"promoted out of rung {below}, where it diverged or failed")
         elif self._variant == "stopping":
             if (entry["trial"], below) not in self._going:
@@ -244,28 +237,28 @@ class _Checker:
 
     def _promotable(self, bracket: int, rung: int) -> list[int]:
         """The trials that may go on out of a rung, but did not."""
-        ranked, cut = self._ranked[bracket][rung], self._cut(bracket, rung)
+        ranks, cut = self._ranked[bracket][rung], self._cut(bracket, rung)
         if self._variant == "stopping":
-            return [name for _, name in ranked if (name, rung) in self._going]
+            return [name for name in ranks.best(len(ranks)) if (name, rung) in self._going]
         if self._variant == "delayed" and self._promoted[bracket, rung] >= cut:
             return []
-        best = ranked if self._standings.open(rung) else ranked[:cut]
+        best = ranks.best(len(ranks) if self._standings.open(rung) else cut)
         return [
             name
-            for loss, name in best
-            if loss < math.inf and rung not in self._trials[name].promoted
+            for name in best
+            if not ranks.last(name) and rung not in self._trials[name].promoted
         ]
 
     def _add_rungs(self) -> None:
         """The rungs that the ladder has, and the brackets have not yet."""
         for bracket, rungs in enumerate(self._ranked):
-            rungs += [[] for _ in self._levels[bracket + len(rungs) :]]
+            rungs += [Ranks(self._goal) for _ in self._levels[bracket + len(rungs) :]]
 
     def _attempt(self, entry: Mapping[str, Any]) -> None:
         kind, rung, attempt = entry["type"], entry["rung"], entry["attempt"]
         trial = self._trials.get(entry["trial"])
         if trial is None or not trial.open or (rung, attempt) != (trial.rung, trial.attempt):
-            twice = trial is not None and rung in trial.results and kind == "completed"
+            twice = kind == "completed" and self._has_result(entry["trial"], trial, rung)
             self._say(
                 entry,
                 "completed twice" if twice else f"{kind}, but attempt {attempt} of it is not open",
@@ -277,9 +270,9 @@ class _Checker:
         self._token(entry, trial)
         trial.open = False
         if kind == "completed":
-            self._result(entry["trial"], trial, number(entry["metrics"].get(self._metric)))
+            self._result(entry["trial"], trial, entry["metrics"])
         elif kind == "failed" and entry["final"]:
-            self._result(entry["trial"], trial, math.nan)
+            self._result(entry["trial"], trial, {})
             trial.failed = True
         else:
             trial.again = True
@@ -290,7 +283,7 @@ class _Checker:
         if trial is None or not trial.failed or rung != trial.rung:
             self._say(entry, "retried, but it has not failed for good")
             return
-        self._ranked[trial.bracket][rung].remove(trial.results.pop(rung))
+        self._ranked[trial.bracket][rung].remove(entry["trial"])
         self._standings.withdraw(entry["trial"], rung)
         trial.failed, trial.again = False, True
         self._reopen(entry)
@@ -324,18 +317,20 @@ class _Checker:
         elif kind == "suspended":
             self._say(entry, "suspended, but it was not started")
 
-    def _result(self, name: int, trial: _Trial, value: float) -> None:
-        loss = self._sign * value
-        key = (math.inf if math.isnan(loss) else loss, name)
-        trial.results[trial.rung] = key
-        ranked = self._ranked[trial.bracket][trial.rung]
-        bisect.insort(ranked, key)
-        if self._variant == "stopping" and key[0] < math.inf:
-            n = len(ranked)
-            if n < self._eta or bisect.bisect_left(ranked, key) < n // self._eta:
-                self._going.add((name, trial.rung))
-        if trial.rung and (below := trial.results.get(trial.rung - 1)):
-            self._standings.result(name, trial.rung, below[0], key[0])
+    def _result(self, name: int, trial: _Trial, metrics: Mapping[str, Any]) -> None:
+        rung, rungs = trial.rung, self._ranked[trial.bracket]
+        rungs[rung].add(name, metrics)
+        if self._variant == "stopping" and not rungs[rung].last(name):
+            n = len(rungs[rung])
+            if n < self._eta or rungs[rung].rank(name) <= n // self._eta:
+                self._going.add((name, rung))
+        if rung and name in rungs[rung - 1]:
+            below, here = rungs[rung - 1].losses(name), rungs[rung].losses(name)
+            self._standings.result(name, rung, below, here)
+
+    def _has_result(self, name: int, trial: _Trial | None, rung: int) -> bool:
+        rungs = self._ranked[trial.bracket] if trial else []
+        return 0 <= rung < len(rungs) and name in rungs[rung]
 
     def _pause(self, entry: Mapping[str, Any]) -> None:
         if self._ended:

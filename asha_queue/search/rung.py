@@ -18,6 +18,8 @@ Theory of operation
 * A third heap holds the results not promoted yet, best on top. Something is promotable if and only
   if its top is a candidate. Promoted ones are dropped from it when they come to the top.
 
+With constraints a loss is a pair, see `Constrained`; nothing else is different.
+
 A result and a promotion thus cost O(log n): a few microseconds, at a million results too. Only
 taking a result back, which is a person's order, looks through the heap that holds it.
 """
@@ -25,13 +27,10 @@ taking a result back, which is a person's order, looks through the heap that hol
 import heapq
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Protocol
 
 from asha_queue.errors import JournalError
-
-#: Loss of a result that ranks last.
-WORST = math.inf
 
 
 def number(value: object) -> float:
@@ -54,6 +53,10 @@ def written(value: float) -> float | str:
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
+#: A loss (a number, or a pair of them) and a trial's number.
+Key = tuple[Any, int]
+
+
 @dataclass(frozen=True, slots=True)
 class Explanation:
     """Why a trial was promoted out of a rung, or not.
@@ -61,6 +64,11 @@ class Explanation:
     `rank` counts from 1 among all `n` results, of which the best `cut` are candidates, as many as
     the `counted` ones allow. `value` is None for a result that ranks last; `threshold` is the worst
     candidate's value, the one to beat, None if there is no candidate or if any number would do.
+
+    `violation` is how far the result is from meeting the constraints. With several metrics `value`
+    is that of the first, `front` counts from 1, the results that no other beats in everything, and
+    `crowding` is the distance to the neighbours in that front, which decides within it; both are
+    None for what violates a constraint or ranks last.
     """
 
     rank: int
@@ -70,20 +78,53 @@ class Explanation:
     value: float | None
     threshold: float | None
     promoted: bool
+    violation: float = 0.0
+    front: int | None = None
+    crowding: float | None = None
+
+
+class Standing(NamedTuple):
+    """What a result is ranked by where a number is not enough: by how much it violates the
+    constraints, and its values of the metrics that are ranked by."""
+
+    violation: float
+    values: tuple[float, ...]
+
+
+class Ranking(Protocol):
+    """A rung's results, whatever they are ranked by; `Rung` says what each method does."""
+
+    def __len__(self) -> int: ...
+    @property
+    def promoted(self) -> int: ...
+    def add(self, trial: int, value: Any, counts: bool = True) -> None: ...
+    def withdraw(self, trial: int) -> None: ...
+    def discount(self, trials: Iterable[int]) -> None: ...
+    def losses(self, trial: int) -> tuple[Any, ...]: ...
+    def candidate(self, trial: int) -> bool: ...
+    def promotable(self, limit: int, everyone: bool = False) -> list[int]: ...
+    def lowest(self, limit: int, besides: Iterable[int]) -> list[int]: ...
+    def promote(self, trial: int, whatever: bool = False) -> None: ...
+    def explain(self, trial: int) -> Explanation: ...
+    def snapshot(self) -> dict[str, Any]: ...
+    def restore(self, results: Iterable[Any], promoted: Iterable[int]) -> None: ...
 
 
 class Rung:
     """Results of one rung, for `mode` "min" or "max" and reduction factor `eta`."""
 
+    #: Loss of a result that ranks last.
+    _worst: Any = math.inf
+
     def __init__(self, eta: int, mode: str) -> None:
         self._eta = eta
         self._sign = 1.0 if mode == "min" else -1.0
-        self._losses: dict[int, float] = {}
+        self._losses: dict[int, Any] = {}
         self._promoted: set[int] = set()
         self._uncounted: set[int] = set()
-        self._inside: list[tuple[float, int]] = []  # negated keys: the worst candidate on top
-        self._outside: list[tuple[float, int]] = []
-        self._waiting: list[tuple[float, int]] = []
+        self._inside: list[Key] = []  # negated keys: the worst candidate on top
+        self._outside: list[Key] = []
+        self._waiting: list[Key] = []
 
     def __len__(self) -> int:
         return len(self._losses)
@@ -93,12 +134,12 @@ class Rung:
         """Trials that were promoted."""
         return len(self._promoted)
 
-    def add(self, trial: int, value: float, counts: bool = True) -> None:
+    def add(self, trial: int, value: Any, counts: bool = True) -> None:
         """Adds the result of a trial that has none here yet; NaN counts and ranks last."""
         loss = self._loss(value)
         key = (loss, trial)
         self._losses[trial] = loss
-        if loss != WORST:
+        if loss != self._worst:
             heapq.heappush(self._waiting, key)
         if self._inside and key < self._border():
             key = _negated(heapq.heapreplace(self._inside, _negated(key)))
@@ -125,23 +166,23 @@ class Rung:
         self._uncounted = {trial for trial in trials if trial in self._losses}
         self._settle()
 
-    def loss(self, trial: int) -> float:
+    def losses(self, trial: int) -> tuple[Any, ...]:
         """A result's value as a loss, smaller is better; KeyError without one."""
-        return self._losses[trial]
+        return (self._losses[trial],)
 
     def candidate(self, trial: int) -> bool:
         """Whether a trial is among the best, promoted or not."""
-        loss = self._losses.get(trial, WORST)
-        return loss != WORST and bool(self._inside) and (loss, trial) <= self._border()
+        loss = self._losses.get(trial, self._worst)
+        return loss != self._worst and bool(self._inside) and (loss, trial) <= self._border()
 
     def promotable(self, limit: int, everyone: bool = False) -> list[int]:
         """The at most `limit` best trials that may be promoted now, best first; `everyone`: that
         are not among the best, too."""
-        best: list[tuple[float, int]] = []
+        best: list[Key] = []
         if not self._inside and not everyone:
             return []
         waiting, promoted = self._waiting, self._promoted
-        border = (WORST, 0) if everyone else self._border()
+        border = (self._worst, 0) if everyone else self._border()
         while len(best) < limit and waiting and waiting[0] <= border:
             key = heapq.heappop(waiting)
             if key[1] not in promoted:
@@ -165,7 +206,7 @@ class Rung:
             raise JournalError(f"trial {trial} cannot be promoted: it has no result in this rung")
         if trial in self._promoted:
             raise JournalError(f"trial {trial} cannot be promoted: it was promoted before")
-        if loss == WORST if whatever else not self.candidate(trial):
+        if loss == self._worst if whatever else not self.candidate(trial):
             cut = len(self._inside)
             raise JournalError(
                 f"trial {trial} cannot be promoted: it is not among the best {cut} of {len(self)}"
@@ -188,18 +229,19 @@ class Rung:
 
     def snapshot(self) -> dict[str, Any]:
         """What the rung holds, as JSON and in one canonical order."""
-        results = [[t, written(self._sign * loss)] for t, loss in sorted(self._losses.items())]
+        results = [[t, *self._written(loss)] for t, loss in sorted(self._losses.items())]
         return {"results": results, "promoted": sorted(self._promoted)}
 
-    def restore(self, results: Iterable[tuple[int, object]], promoted: Iterable[int]) -> None:
+    def restore(self, results: Iterable[Any], promoted: Iterable[int]) -> None:
         """Fills an empty rung with what `snapshot` returned; a sorted list is a heap."""
-        self._losses = {trial: self._loss(number(value)) for trial, value in results}
+        self._losses = {trial: self._loss(self._read(*held)) for trial, *held in results}
         self._promoted = set(promoted)
         ranked = sorted((loss, trial) for trial, loss in self._losses.items())
         cut = len(ranked) // self._eta
         self._inside = [_negated(key) for key in reversed(ranked[:cut])]
         self._outside = ranked[cut:]
-        self._waiting = [key for key in ranked if key[0] != WORST and key[1] not in self._promoted]
+        waiting = (key for key in ranked if key[0] != self._worst)
+        self._waiting = [key for key in waiting if key[1] not in self._promoted]
 
     def _settle(self) -> None:
         """Moves the border to where it belongs."""
@@ -209,24 +251,74 @@ class Rung:
         while len(self._inside) < cut:
             heapq.heappush(self._inside, _negated(heapq.heappop(self._outside)))
 
-    def _loss(self, value: float) -> float:
+    def _loss(self, value: Any) -> Any:
         """The smaller the better."""
-        loss = self._sign * value
-        return WORST if math.isnan(loss) else loss
+        loss: float = self._sign * value
+        return math.inf if math.isnan(loss) else loss
 
-    def _border(self) -> tuple[float, int]:
+    def _written(self, loss: Any) -> list[Any]:
+        """What `snapshot` holds of a result."""
+        return [written(self._sign * loss)]
+
+    def _read(self, *held: Any) -> Any:
+        """The value of which a snapshot holds this."""
+        return number(held[0])
+
+    def _border(self) -> Key:
         """The worst candidate's key; there must be one."""
         return _negated(self._inside[0])
 
-    def _value(self, loss: float) -> float | None:
-        return None if loss == WORST else self._sign * loss
+    def _value(self, loss: Any) -> float | None:
+        return None if loss == math.inf else self._sign * loss
 
 
-def _remove(heap: list[tuple[float, int]], key: tuple[float, int]) -> None:
+class _Pair(NamedTuple):
+    """A violation and a loss, compared in this order."""
+
+    violation: float
+    loss: float
+
+    def __neg__(self) -> "_Pair":
+        return _Pair(-self.violation, -self.loss)
+
+
+class Constrained(Rung):
+    """Results of one rung that are ranked by violation first, then by their one value."""
+
+    _worst = _Pair(math.inf, math.inf)
+
+    def explain(self, trial: int) -> Explanation:
+        loss = self._losses[trial]
+        border = self._border()[0] if self._inside else self._worst
+        # what violates more, or less, has no value to beat
+        same = border.violation == loss.violation
+        return replace(
+            super().explain(trial),
+            threshold=self._value(border) if same else None,
+            violation=loss.violation,
+        )
+
+    def _loss(self, value: Standing) -> _Pair:
+        loss = super()._loss(value.values[0])
+        if math.inf in (loss, value.violation):
+            return self._worst
+        return _Pair(value.violation, loss)
+
+    def _written(self, loss: _Pair) -> list[Any]:
+        return [written(loss.violation), [written(self._sign * loss.loss)]]
+
+    def _read(self, violation: Any, values: list[Any]) -> Standing:
+        return Standing(number(violation), (number(values[0]),))
+
+    def _value(self, loss: _Pair) -> float | None:
+        return super()._value(loss.loss)
+
+
+def _remove(heap: list[Key], key: Key) -> None:
     heap.remove(key)
     heapq.heapify(heap)
 
 
-def _negated(key: tuple[float, int]) -> tuple[float, int]:
+def _negated(key: Key) -> Key:
     """The key by which Python's heaps, which have the smallest on top, have the worst on top."""
     return (-key[0], -key[1])

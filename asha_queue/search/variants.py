@@ -26,13 +26,13 @@ from dataclasses import replace
 from typing import Any, Final
 
 from asha_queue.errors import JournalError
-from asha_queue.search.rung import Explanation, Rung
+from asha_queue.search.rung import Explanation, Ranking
 
 
 class Delayed:
     """A rung that promotes no more than one trial for each `eta` results."""
 
-    def __init__(self, make: Callable[[], Rung], eta: int) -> None:
+    def __init__(self, make: Callable[[], Ranking], eta: int) -> None:
         self._rung = make()
         self._eta = eta
 
@@ -74,7 +74,7 @@ class Delayed:
 class Stopping:
     """A rung whose verdicts fall as results arrive."""
 
-    def __init__(self, make: Callable[[], Rung], eta: int) -> None:
+    def __init__(self, make: Callable[[], Ranking], eta: int) -> None:
         self._make = make
         self._rung = make()
         self._eta = eta
@@ -144,7 +144,7 @@ class Stopping:
         self._gone = set(gone)
 
 
-AnyRung = Rung | Delayed | Stopping
+AnyRung = Ranking | Delayed | Stopping
 
 _AROUND: Final[Mapping[str, type[Delayed | Stopping]]] = {"delayed": Delayed, "stopping": Stopping}
 
@@ -153,6 +153,6 @@ _AROUND: Final[Mapping[str, type[Delayed | Stopping]]] = {"delayed": Delayed, "s
 VARIANTS: Final = ("promotion", *_AROUND, "pasha")
 
 
-def rung(variant: str, make: Callable[[], Rung], eta: int) -> AnyRung:
+def rung(variant: str, make: Callable[[], Ranking], eta: int) -> AnyRung:
     """An empty rung of a variant, around those that `make` makes."""
     return _AROUND[variant](make, eta) if variant in _AROUND else make()

@@ -16,6 +16,8 @@ RUNNING_ROWS = 12
 #: Reasons of failures and losses shown at most, and where there is little room.
 TROUBLE_ROWS = 8
 FEW_TROUBLES = 2
+#: Trials of a Pareto front that are shown at most.
+FRONT_ROWS = 20
 #: Rungs that are shown in any case where there is little room: those above are, once reached.
 FEW_RUNGS = 5
 
@@ -36,6 +38,7 @@ class Picture:
             *_headline(overview),
             _best(overview),
             rung_table(overview, self._fit),
+            *front_table(overview, FEW_RUNGS if self._fit else FRONT_ROWS),
             *trouble_lines(overview, self._fit),
         ]
         yield from parts
@@ -96,6 +99,32 @@ def rung_table(overview: dict[str, Any], fit: bool = False) -> Rows:
     )
 
 
+def front_table(overview: dict[str, Any], rows: int) -> list[RenderableType]:
+    """The Pareto front, at most so many `rows` of it; nothing with one metric."""
+    front, metrics = overview["front"], [one["metric"] for one in overview["metrics"]]
+    if not front:
+        return []
+    made = Rows(
+        [
+            Column("front", right=True),
+            *(Column(cut(metric, HEAD), right=True) for metric in metrics),
+            Column("steps", right=True),
+            Column("configuration", least=24),
+        ],
+        (
+            [
+                str(one["trial"]),
+                *(number(one["metrics"].get(metric)) for metric in metrics),
+                str(one["resource"]),
+                short(one["config"]),
+            ]
+            for one in front[:rows]
+        ),
+    )
+    more = len(front) - rows
+    return [made, Text(f"… and {more} more on the front")] if more > 0 else [made]
+
+
 def _running_table(overview: dict[str, Any], rows: int) -> RenderableType:
     running = overview["running"]
     made = Rows(
@@ -143,7 +172,7 @@ def _best(overview: dict[str, Any]) -> RenderableType:
     best = overview["best"]
     if not best:
         return Text("no result yet", style="dim")
-    value = f"{overview['metric']}={value_of(overview, best)} at {best['resource']}"
+    value = f"{values_of(overview, best)} at {best['resource']}"
     return Flow(
         Text.assemble(("best ", "bold"), value),
         f"trial {best['trial']}",
@@ -154,6 +183,12 @@ def _best(overview: dict[str, Any]) -> RenderableType:
 def configuration(config: dict[str, Any]) -> list[str]:
     """A configuration as pieces: `lr=0.0131`, `net.hidden=64`."""
     return [short({name: value}) for name, value in flatten(config).items()]
+
+
+def values_of(overview: dict[str, Any], best: dict[str, Any]) -> str:
+    """The values that trials are ranked by: `accuracy=0.9 latency=12`."""
+    names = [one["metric"] for one in overview["metrics"]]
+    return " ".join(f"{name}={number(best['metrics'].get(name))}" for name in names)
 
 
 def value_of(overview: dict[str, Any], best: dict[str, Any]) -> str:

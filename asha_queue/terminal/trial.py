@@ -12,7 +12,8 @@ from rich.text import Text
 from asha_queue.result import Attempt
 from asha_queue.terminal.layout import HEAD, Flow, cut, height
 from asha_queue.terminal.picture import configuration
-from asha_queue.views import number, verdict
+from asha_queue.views import number
+from asha_queue.views.verdict import verdict
 
 #: Columns by which reasons stand in from their attempts.
 INDENT = 6
@@ -83,7 +84,9 @@ class TrialPicture:
         rows.add_column(no_wrap=True)
         rows.add_column()
         for rung in self._trial["rungs"]:
-            value = f"{cut(self._metric, HEAD)}={number(rung['value'])}"
+            value = "\n".join(
+                f"{cut(name, HEAD)}={number(value)}" for name, value in rung["values"].items()
+            )
             why = verdict(rung, self._eta)
             rows.add_row(Text(f"  rung {rung['rung']}"), Text(value), Text(why))
         return rows

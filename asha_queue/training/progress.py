@@ -8,7 +8,7 @@ Rules
 """
 
 import operator
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from asha_queue.errors import ReportError
 from asha_queue.settings import CURVE_POINTS
@@ -18,13 +18,16 @@ from asha_queue.training.curve import Curve
 class Progress:
     """Of one segment, from `start` to `target`."""
 
-    def __init__(self, start: int, target: int, metric: str) -> None:
+    def __init__(self, start: int, target: int, metric: str | Sequence[str]) -> None:
         self.start = start
         self.target = target
         self.curve = Curve(CURVE_POINTS)
         #: The last report: (step, metrics).
         self.last: tuple[int, dict[str, float]] | None = None
-        self._metric = metric
+        metrics = [metric] if isinstance(metric, str) else metric
+        self._metric = metrics[0] if len(metrics) == 1 else ""
+        #: A report as its program should write it.
+        self._call = ", ".join(f"{name}=…" for name in metrics)
         #: The step that the loop over `steps` is in, or was in last.
         self._step: int | None = None
 
@@ -70,9 +73,10 @@ class Progress:
         """
         if returned is None:
             if self.last is None:
+                wanted = f"the {self._metric}" if self._metric else "them in a dict"
                 raise ReportError(
-                    f"the program reported nothing; call trial.report({self._metric}=…) after "
-                    f"each step, or return the {self._metric}"
+                    f"the program reported nothing; call trial.report({self._call}) after each "
+                    f"step, or return {wanted}"
                 )
             return
         step = self._step
@@ -82,11 +86,13 @@ class Progress:
             self.report(step, returned)
             return
         try:
+            if not self._metric:
+                raise ReportError("a number is only one of the metrics")
             self.report(step, {self._metric: returned})
         except ReportError:
+            alone = f", the {self._metric} as a number," if self._metric else ""
             raise ReportError(
-                f"the program returned {returned!r:.80}; return nothing, the {self._metric} as a "
-                f"number, or a dict of metrics"
+                f"the program returned {returned!r:.80}; return nothing{alone} or a dict of metrics"
             ) from None
 
     def _without_metric(self, step: object) -> str:
@@ -95,10 +101,11 @@ class Progress:
         if isinstance(step, Mapping):
             wanted = "report(**metrics), with the metrics by name"
         elif isinstance(step, int) and not isinstance(step, bool):
-            wanted = f"report({given}, {self._metric}=…), the step first"
+            wanted = f"report({given}, {self._call}), the step first"
         else:
-            value = given if isinstance(step, float) else "…"
-            wanted = f"report({self._metric}={value}), each metric by name and a number"
+            alone = self._metric and isinstance(step, float)
+            call = f"{self._metric}={given}" if alone else self._call
+            wanted = f"report({call}), each metric by name and a number"
         return f"report({given}) without a metric: write {wanted}"
 
     def _checked(self, step: object) -> int:

@@ -51,6 +51,15 @@ experiment = Experiment(
 """
 
 
+#: The same with three metrics and a constraint on one of them.
+FRONT = PROGRAM.replace(
+    "loss=1 - score", "cost=trial.config['net']['width'] ** 0.5 - score, lr=trial.config['lr']"
+).replace(
+    'metric="score", mode="max",',
+    'metric=["score", "cost", "lr"], mode=["max", "min", "min"], constraints={"lr": {"max": 0.1}},',
+)
+
+
 class Site(NamedTuple):
     """A Flower beside a run, and the store that both use."""
 
@@ -67,13 +76,17 @@ class Site(NamedTuple):
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A server, a coordinator, two workers, and Flower with a login; `ended` is over, `live` is in
-    training."""
+    """A server, a coordinator, two workers, and Flower with a login; `ended` and `front` are over,
+    `live` is in training."""
     path = tmp_path_factory.mktemp("site")
     valkey, directory = Valkey(path / "valkey"), Directory(path)
     directory.environment["ASHA_QUEUE_BROKER"] = valkey.url
-    for name, pause, most, samples in (("ended", 0.001, 9, 40), ("live", 0.2, 2000, 500)):
-        program = PROGRAM.replace("NAME", name).replace("PAUSE", str(pause))
+    for name, text, pause, most, samples in (
+        ("ended", PROGRAM, 0.001, 9, 40),
+        ("front", FRONT, 0.001, 9, 40),
+        ("live", PROGRAM, 0.2, 2000, 500),
+    ):
+        program = text.replace("NAME", name).replace("PAUSE", str(pause))
         directory.write(
             f"{name}.py", program.replace("MAX", str(most)).replace("SAMPLES", str(samples))
         )
@@ -83,6 +96,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         directory.serve("worker", "--cpus", "2")
         directory.call("submit", "ended.py")
         Handle.of("ended", valkey.url).wait(60)
+        directory.call("submit", "front.py")
+        Handle.of("front", valkey.url).wait(60)
         directory.call("submit", "live.py")
         command = ("-m", "asha_queue", "flower", f"--basic_auth={LOGIN}")
         with flower(valkey.url, path, *command) as running:
@@ -130,6 +145,31 @@ def test_the_plotted_points_are_those_of_the_journal(site: Site, opened: Opened)
     assert [row.locator("td").nth(2).inner_text() for row in rows] == [
         str(rung.results) for rung in reversed(result.rungs)
     ]
+
+
+def test_the_front_is_a_figure_of_any_two_metrics_and_a_table(site: Site, opened: Opened) -> None:
+    result = site.result("front")
+    front = result.pareto_front
+    page = opened(f"{site.url}/experiments/front", login=LOGIN)
+    expect(page.locator(".page-description").first).to_contain_text(
+        "Largest score, smallest cost, smallest lr, with lr <= 0.1"
+    )
+    of = {trace["name"]: points([trace]) for trace in drawn(page, "pareto")}
+    assert of["Pareto front"] == {
+        (one.trial, one.metrics["score"], one.metrics["cost"]) for one in front
+    }
+    page.get_by_label("Metrics", exact=True).select_option(label="cost, lr")
+    shown = page.locator("#figure-pareto .asha-plot")
+    expect(shown.locator(".xtitle")).to_have_text("cost")
+    outside = next(t for t in drawn(page, "pareto") if t["name"] == "violates a constraint")
+    assert all(lr > 0.1 for lr in outside["y"])
+    rows = page.locator("#asha-front tbody tr")
+    expect(rows).to_have_count(len(front))
+    assert [int(row.locator("td").first.inner_text()) for row in rows.all()] == [
+        one.trial for one in front
+    ]
+    page.goto(f"{site.url}/experiments/front/trials/{front[0].trial}")
+    expect(page.locator("#asha-rungs")).to_contain_text("front 1")
 
 
 def test_without_scripts_there_is_a_picture_all_the_same(site: Site, opened: Opened) -> None:

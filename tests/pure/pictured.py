@@ -20,8 +20,8 @@ SPACE = {
     "dropout": uniform(0, 0.5),
     "fixed": 3,
 }
-#: All but the one that needs scikit-learn and seconds.
-QUICK = [kind for kind in FIGURES if kind != "importance"]
+#: All but the one that takes seconds, and the one of several metrics.
+QUICK = [kind for kind in FIGURES if kind not in ("importance", "pareto")]
 
 
 def specification(**fields: Any) -> Specification:
@@ -51,7 +51,7 @@ def played(
 ) -> list[dict[str, Any]]:
     """The journal of a simulated experiment, with a curve of every step in each segment."""
     experiment = experiment or specification()
-    metric = experiment.metric
+    metric = experiment.leading.metric
     ran = simulate(
         experiment,
         lambda config, step: {metric: value(config, step)},

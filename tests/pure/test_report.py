@@ -51,6 +51,8 @@ def test_it_holds_every_figure_as_it_is_drawn_elsewhere_and_plotly_once() -> Non
     names = ["lr", "net.layers", "net.kind", "dropout"]
     expected = []
     for kind in FIGURES:
+        if kind == "pareto":  # of several metrics
+            continue
         options = [{"parameter": name} for name in names] if kind == "scatter" else [{}]
         expected += [draw(kind, result, **one) for one in options]
     assert figures == json.loads(json.dumps(expected))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from asha_queue.errors import SpecificationError
+from asha_queue.search.goal import Goal
 from asha_queue.search.space import (
     choice,
     grid_search,
@@ -15,7 +16,8 @@ from asha_queue.search.space import (
     quniform,
     randint,
 )
-from asha_queue.specification import Specification, reference
+from asha_queue.specification import Specification
+from asha_queue.specification.program import reference
 
 
 def train(trial: object) -> None:
@@ -60,6 +62,7 @@ def test_fields_that_are_not_given_have_their_defaults() -> None:
         "space": {"lr": {"loguniform": [1e-4, 1.0]}, "hidden": {"choice": [16, 32]}},
         "metric": "accuracy",
         "mode": "max",
+        "constraints": {},
         "max_t": 64,
         "grace_period": 1,
         "reduction_factor": 4,
@@ -125,6 +128,34 @@ def test_a_specification_knows_its_ladder_its_space_and_its_number_of_trials() -
         ({"name": "-x"}, "name='-x': must be 1 to 64 letters"),
         ({"num_samples": -1}, "num_samples=-1: must be a whole number of at least 1"),
         ({"metric": ""}, "metric='': must be the name of the reported number"),
+        (
+            {"metric": []},
+            "metric=[]: must be the name of the reported number to rank trials by, or",
+        ),
+        (
+            {"metric": 3},
+            "metric=3: must be the name of the reported number to rank trials by, or a",
+        ),
+        ({"metric": ["a", "b", "a"]}, "metric=['a', 'b', 'a']: 'a' is there twice; leave one out"),
+        (
+            {"metric": ["a", "b"], "mode": ["min"]},
+            "mode=['min']: 1 for 2 metrics; give one for each, or one text that is meant for all",
+        ),
+        ({"mode": ["min", "max"]}, "mode=['min', 'max']: 2 for 1 metric; give one for each"),
+        ({"mode": ["min", "up"]}, "mode=['min', 'up']: must be 'min' if a smaller metric is"),
+        ({"constraints": ["latency <= 20"]}, "constraints=['latency <= 20']: must be a dict from"),
+        ({"constraints": {"a": 3}}, "constraints['a']=3: must be a dict with a finite number as"),
+        ({"constraints": {"a": {}}}, "constraints['a']={}: must be a dict with a finite number"),
+        (
+            {"constraints": {"a": {"most": 3}}},
+            "constraints['a']={'most': 3}: must be a dict with a",
+        ),
+        ({"constraints": {"a": {"max": True}}}, "constraints['a']={'max': True}: must be a dict"),
+        ({"constraints": {"a": {"max": float("inf")}}}, "constraints['a']={'max': inf}: must be"),
+        (
+            {"constraints": {"a": {"min": 3, "max": 2}}},
+            "constraints['a']={'min': 3, 'max': 2}: no number is at least the one and at most the",
+        ),
         ({"seed": -1}, "seed=-1: must be a whole number of at least 0, or None for any"),
         ({"sampler": "sobel"}, "sampler='sobel': must be 'random', 'sobol' for points that"),
         ({"sampler": None}, "sampler=None: must be 'random', 'sobol' for"),
@@ -195,7 +226,7 @@ def test_a_bad_field_is_named_in_one_line_with_its_value_and_what_is_allowed(
 def test_a_near_miss_of_a_choice_is_guessed_at() -> None:
     with pytest.raises(SpecificationError, match=r"did you mean 'sobol'\?$"):
         specification(sampler="sobel")
-    with pytest.raises(SpecificationError, match="if a larger one is$"):
+    with pytest.raises(SpecificationError, match="for several metrics a list of these$"):
         specification(mode="up")
 
 
@@ -272,6 +303,30 @@ def test_another_sampler_or_other_initial_configurations_are_a_difference() -> N
         "sampler: random -> sobol",
         "initial_configs: [] -> [{'lr': 0.1}]",
     ]
+
+
+def test_several_metrics_and_constraints_stand_in_toml_too(tmp_path: Path) -> None:
+    text = TOML.replace('metric = "accuracy"', 'metric = ["accuracy", "latency"]')
+    text = text.replace('mode = "max"', 'mode = ["max", "min"]')
+    (tmp_path / "two.toml").write_text(text + "\n[constraints]\nlatency = {max = 20}\n")
+    read = Specification.from_toml(tmp_path / "two.toml")
+    assert (read.metric, read.mode) == (["accuracy", "latency"], ["max", "min"])
+    assert read.constraints == {"latency": {"max": 20.0}}
+    assert read.metrics == read.metric
+    assert read.leading == Goal("accuracy", "max")
+    assert Specification.from_json(json.loads(json.dumps(read.to_json()))) == read
+
+
+def test_one_mode_is_meant_for_all_metrics_and_a_list_of_one_is_that_one() -> None:
+    assert specification(metric=["a", "b"], mode="min").mode == ["min", "min"]
+    alone = specification(metric=["accuracy"], mode=["max"])
+    assert alone == specification()
+    assert alone.metrics == ["accuracy"]
+
+
+def test_other_constraints_are_a_difference() -> None:
+    other = specification(constraints={"latency": {"max": 20}})
+    assert specification().differences(other) == ["constraints: {} -> {'latency': {'max': 20.0}}"]
 
 
 def test_a_missing_field_is_named() -> None:

@@ -19,7 +19,8 @@ from asha_queue.search.space import uniform
 from asha_queue.search.variants import VARIANTS
 from asha_queue.simulation import simulate
 from asha_queue.specification import Specification
-from asha_queue.views import notes, trial_view, verdict
+from asha_queue.views import notes, trial_view
+from asha_queue.views.verdict import verdict
 from tests.pure.entries import completed, extended, failed, retried, scheduled
 
 Journal = list[dict[str, Any]]

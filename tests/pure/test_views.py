@@ -6,7 +6,8 @@ import pytest
 
 from asha_queue.result import RungResult, TrialResult
 from asha_queue.search.asha import Decision
-from asha_queue.views import duration, number, trial_view, verdict
+from asha_queue.views import duration, number, trial_view
+from asha_queue.views.verdict import verdict
 from tests.pure.entries import Play, completed
 
 

@@ -13,6 +13,7 @@ from asha_queue.search.asha import Asha
 from asha_queue.search.brackets import cost
 from asha_queue.search.hedge import TESTED
 from asha_queue.search.rung import number as to_number
+from asha_queue.specification import Specification
 from asha_queue.store.contract import Store, Worker
 
 #: Live points kept of a segment in training, and at most twice as many.
@@ -50,7 +51,7 @@ class LivePoints:
     def series(self, result: Result) -> dict[int, list[tuple[int, float]]]:
         """Steps and values of the metric that trials are ranked by, of the segments in training, by
         trial; what is not in training any more is forgotten."""
-        metric = result.specification.metric
+        metric = result.specification.leading.metric
         running = {t.number: t for t in result.trials if t.state == "running"}
         self._points = {n: points for n, points in self._points.items() if n in running}
         return {
@@ -89,8 +90,11 @@ def overview(
     return {
         "name": specification.name,
         "state": result.state,
-        "metric": specification.metric,
-        "mode": specification.mode,
+        "aim": aim(specification),
+        "metric": specification.leading.metric,
+        "mode": specification.leading.mode,
+        "metrics": [asdict(goal) for goal in specification.goal.objectives],
+        "constraints": [str(bound) for bound in specification.goal.constraints],
         "trials": {"started": len(trials), "total": specification.num_trials, **states},
         "rungs": [
             {
@@ -105,7 +109,10 @@ def overview(
             for rung in result.rungs
         ],
         "best": best_view(result.best),
-        "running": [running_view(t, live.get(t.number), specification.metric) for t in running],
+        "front": front_view(result),
+        "running": [
+            running_view(t, live.get(t.number), specification.leading.metric) for t in running
+        ],
         "workers": {
             "alive": len(workers),
             "busy": len({t.worker for t in running if t.worker in alive}),
@@ -124,7 +131,18 @@ def overview(
 
 def notes(result: Result) -> list[str]:
     """What the user may want to change, in sentences."""
-    return [*_settled(result), *_without_checkpoints(result)]
+    return [*_out_of_bounds(result), *_settled(result), *_without_checkpoints(result)]
+
+
+def _out_of_bounds(result: Result) -> list[str]:
+    """What comes nearest, where nothing meets the constraints."""
+    if not result.nearest or result.best or result.nearest[0] == 0:
+        return []
+    violation, trial = result.nearest
+    return [
+        f"no result meets the constraints yet; the nearest, of trial {trial}, violates them by "
+        f"{violation:.4g} (shares of the bounds, summed)"
+    ]
 
 
 def _settled(result: Result) -> list[str]:
@@ -149,6 +167,28 @@ def _without_checkpoints(result: Result) -> list[str]:
         f"no segment has saved a checkpoint, so each starts from step 0: up to {more:.0%} more "
         f"work. Write one by trial.save()"
     ]
+
+
+def aim(specification: Specification) -> str:
+    """What is looked for: `largest accuracy, smallest latency, with latency <= 20`."""
+    words = {"max": "largest", "min": "smallest"}
+    goal = specification.goal
+    aims = ", ".join(f"{words[one.mode]} {one.metric}" for one in goal.objectives)
+    bounds = " and ".join(map(str, goal.constraints))
+    return f"{aims}, with {bounds}" if bounds else aims
+
+
+def front_view(result: Result) -> list[dict[str, Any]]:
+    """The Pareto front, the best in the first metric first; none with one metric."""
+    if len(result.specification.metrics) == 1:
+        return []
+    return [best_view(one) or {} for one in result.pareto_front]
+
+
+def best_file(result: Result) -> dict[str, Any] | None:
+    """What `best.json` holds: the best, and with several metrics the front that it is of."""
+    best, front = best_view(result.best), front_view(result)
+    return best | {"front": front} if best and front else best
 
 
 def fleet(
@@ -264,6 +304,10 @@ def trial_view(trial: TrialResult, search: Asha) -> dict[str, Any]:
                 "counted": why.counted,
                 "cut": why.cut,
                 "threshold": why.threshold,
+                "values": {one.metric: one.value(rung.metrics) for one in search.goal.objectives},
+                "front": why.front if len(search.goal.objectives) > 1 else None,
+                "crowding": why.crowding if len(search.goal.objectives) > 1 else None,
+                "violation": why.violation,
                 "promoted": why.promoted,
                 "bracket": trial.bracket,
                 "variant": search.variant,
@@ -289,41 +333,6 @@ def trial_view(trial: TrialResult, search: Asha) -> dict[str, Any]:
         "rungs": rungs,
         "curve": [[step, metrics] for step, metrics in trial.curve],
     }
-
-
-def verdict(rung: Mapping[str, Any], eta: int) -> str:
-    """The sentence that explains one row of `trial_view`'s rungs."""
-    bracket = f" in bracket {rung['bracket']}" if rung["bracket"] else ""
-    rank = f"rank {rung['rank']} of {rung['results']}{bracket} at {rung['level']}"
-    if rung["top"]:
-        return f"{rank}, the top"
-    if rung["open"]:
-        kept = f"{rung['share']:.0%} of the pairs keep their order"
-        said = f"{rank}; ranks say too little of the next level ({kept}), so all go on"
-        return f"{said}: promoted" if rung["promoted"] else f"{said} that have a value"
-    if tests := rung["results"] - rung["counted"]:
-        rank = f"{rank}, {tests} of which came as tests and do not count"
-    cut = f"the best ⌊{rung['counted']}/{eta}⌋ = {rung['cut']} go on"
-    if rung["variant"] == "stopping":
-        return f"{rank} when it came; {_fate(rung, eta, cut)}"
-    if rung["probe"]:
-        return f"{rank}; {cut}: promoted none the less, to test what ranks say of the next level"
-    if rung["promoted"]:
-        return f"{rank}; {cut}: promoted"
-    if rung["rank"] <= rung["cut"]:
-        return f"{rank}; {cut}: one of them, not promoted yet"
-    if rung["threshold"] is None:
-        return f"{rank}; {cut}"
-    return f"{rank}; {cut}: not promoted, it would have had to beat {rung['threshold']:.6g}"
-
-
-def _fate(rung: Mapping[str, Any], eta: int, cut: str) -> str:
-    """The verdict of the stopping variant."""
-    if rung["promoted"]:
-        return f"{cut}: went on" if rung["rank"] <= rung["cut"] else f"fewer than {eta}: went on"
-    if rung["threshold"] is None:
-        return f"{cut}: stopped"
-    return f"{cut}: stopped, it would have had to beat {rung['threshold']:.6g}"
 
 
 def savings(result: Result) -> str:

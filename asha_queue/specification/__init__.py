@@ -1,14 +1,11 @@
 """The validated fields of an experiment, in Python, JSON and TOML."""
 
-import difflib
-import inspect
-import os
 import re
 import secrets
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -20,18 +17,19 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_core import ErrorDetails
 
 from asha_queue.errors import SpecificationError
 from asha_queue.search.combinations import SMALL
 from asha_queue.search.domains import shown
+from asha_queue.search.goal import Goal, Goals, bounds, modes_of, named
 from asha_queue.search.ladder import Ladder
 from asha_queue.search.plan import Plan, conflict
 from asha_queue.search.space import Space
 from asha_queue.settings import NAME
+from asha_queue.specification.problems import line, told
+from asha_queue.specification.program import reference
 
-#: Fields that nobody writes: submission fills them.
-FILLED = ("digest", "prior")
+Mode = Literal["min", "max"]
 
 _TRAIN = re.compile(r"^[^:]+\.py:[A-Za-z_]\w*$")
 
@@ -54,11 +52,17 @@ class Specification(BaseModel):
         description="a function at the top of a file, or a text such as 'file.py:function'",
     )
     space: dict[str, Any] = Field(description="a dict of domains, constants and nested dicts")
-    metric: str = Field(
-        min_length=1, description="the name of the reported number to rank trials by"
+    metric: str | list[str] = Field(
+        description="the name of the reported number to rank trials by, or a list of such names"
     )
-    mode: Literal["min", "max"] = Field(
-        description="'min' if a smaller metric is better, 'max' if a larger one is"
+    mode: Mode | list[Mode] = Field(
+        description="'min' if a smaller metric is better, 'max' if a larger one is; for several "
+        "metrics a list of these"
+    )
+    constraints: dict[str, dict[str, float]] = Field(
+        default={},
+        description="a dict from names of reported numbers to what they must be at least or at "
+        "most, such as {'latency': {'max': 20.0}}",
     )
     max_t: int = Field(
         ge=1, description="a whole number of at least 1: the resource of a full training"
@@ -167,24 +171,36 @@ class Specification(BaseModel):
         try:
             super().__init__(**given)
         except ValidationError as error:
-            lines = [_line(type(self), given, detail) for detail in error.errors()]
-            raise SpecificationError("\n".join(lines)) from None
+            lines = [line(type(self), given, detail) for detail in error.errors()]
+            # a field of either of two types is wrong twice
+            raise SpecificationError("\n".join(dict.fromkeys(lines))) from None
 
     @field_validator("train", mode="before")
     @classmethod
     def _refer(cls, train: Any) -> Any:
-        try:
-            return reference(train) if callable(train) else train
-        except SpecificationError as error:
-            raise ValueError(str(error)) from None
+        return told(lambda: reference(train) if callable(train) else train)
+
+    @field_validator("metric")
+    @classmethod
+    def _name_metrics(cls, metric: Any) -> Any:
+        return told(lambda: named(metric))
+
+    @field_validator("mode")
+    @classmethod
+    def _mode_of_each(cls, mode: Any, info: ValidationInfo) -> Any:
+        if "metric" not in info.data:
+            return mode  # which has a line of its own
+        return told(lambda: modes_of(info.data["metric"], mode))
+
+    @field_validator("constraints", mode="before")
+    @classmethod
+    def _bound(cls, constraints: Any) -> Any:
+        return told(lambda: bounds(constraints) if isinstance(constraints, dict) else constraints)
 
     @field_validator("space", mode="before")
     @classmethod
     def _write_domains(cls, space: Any) -> Any:
-        try:
-            return Space(space).to_json()
-        except SpecificationError as error:
-            raise ValueError(str(error)) from None
+        return told(lambda: Space(space).to_json())
 
     @field_validator("initial_configs", mode="before")
     @classmethod
@@ -203,10 +219,9 @@ class Specification(BaseModel):
                 f"initial_configs: {len(configs)} configurations are more than num_samples allows, "
                 f"which counts them and is {num_samples}"
             )
-        try:
-            return [space.accepted(c, f"initial_configs[{i}]") for i, c in enumerate(configs)]
-        except SpecificationError as error:
-            raise ValueError(str(error)) from None
+        return told(
+            lambda: [space.accepted(c, f"initial_configs[{i}]") for i, c in enumerate(configs)]
+        )
 
     @field_validator("warm_start")
     @classmethod
@@ -230,7 +245,7 @@ class Specification(BaseModel):
             raise ValueError(
                 f"grace_period={self.grace_period}: must be at most max_t, which is {self.max_t}"
             )
-        if wrong := conflict(self.ladder, self.variant, self.brackets, self.hedge):
+        if wrong := conflict(self.plan):
             raise ValueError(wrong)
         return self
 
@@ -262,6 +277,21 @@ class Specification(BaseModel):
     def plan(self) -> Plan:
         """What its search is told."""
         return Plan.of(self.to_json())
+
+    @property
+    def goal(self) -> Goal | Goals:
+        """What its trials are compared by."""
+        return Goals.of(self.metric, self.mode, self.constraints)
+
+    @property
+    def leading(self) -> Goal:
+        """The first metric: the one that is shown where there is room for one."""
+        return self.goal.objectives[0]
+
+    @property
+    def metrics(self) -> list[str]:
+        """The names of the metrics that trials are ranked by."""
+        return [self.metric] if isinstance(self.metric, str) else self.metric
 
     @property
     def num_trials(self) -> int:
@@ -352,26 +382,6 @@ class Specification(BaseModel):
         return sentences
 
 
-def reference(function: Callable[..., Any], directory: str | Path | None = None) -> str:
-    """The text `file.py:function` by which workers find `function` again.
-
-    The file is relative to `directory` (default: the working directory) when it is below it, else
-    absolute. Raises SpecificationError for what a file's top level does not hold under a name.
-    """
-    original = inspect.unwrap(function)
-    code = getattr(original, "__code__", None)
-    name = getattr(original, "__qualname__", "")
-    if code is None or not name.isidentifier() or not code.co_filename.endswith(".py"):
-        raise SpecificationError(
-            f"train={function!r}: workers cannot find it by name; define it with `def` at the top "
-            f"of a .py file"
-        )
-    directory = os.path.abspath(directory or Path.cwd())
-    file = Path(directory, code.co_filename)
-    shown = file.relative_to(directory) if file.is_relative_to(directory) else file
-    return f"{shown.as_posix()}:{name}"
-
-
 def _no_grid(space: Space) -> str:
     """Why a space has no grid of all its combinations."""
     if not space.unlisted:
@@ -384,24 +394,3 @@ def _no_grid(space: Space) -> str:
         f"sampler='grid': takes every combination of discrete domains, which {domains} cannot give "
         "(or has too many values for); use choice, randint or quniform there, or sampler='random'"
     )
-
-
-def _line(model: type[Specification], given: Mapping[str, Any], detail: ErrorDetails) -> str:
-    """One line for one of pydantic's errors: the field, its value and what is allowed."""
-    if detail["type"] == "value_error":  # raised by a validator above, whose text says it all
-        return str(detail["ctx"]["error"])
-    field = str(detail["loc"][0])
-    if detail["type"] == "extra_forbidden":
-        close = difflib.get_close_matches(field, model.model_fields, n=1)
-        fields = ", ".join(name for name in model.model_fields if name not in FILLED)
-        hint = f"did you mean {close[0]}?" if close else f"the fields are {fields}"
-        return f"{field}={given[field]!r}: there is no such field; {hint}"
-    allowed = model.model_fields[field].description
-    if detail["type"] == "missing":
-        return f"{field}: is missing; it must be {allowed}"
-    choices = [
-        one for one in get_args(model.model_fields[field].annotation) if isinstance(one, str)
-    ]
-    close = difflib.get_close_matches(str(given[field]), choices, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
-    return f"{field}={given[field]!r}: must be {allowed}{hint}"
