@@ -10,6 +10,6 @@ Rules
 * A trial trains step by step, and its scheduler is told each value, as its users would report it.
 * Configurations come in the same order as for all others here, unless the name says whose sampler
   draws them. That one draws in the unit cube, in which each parameter is the share of rows that
-  have less of it, and gets the nearest row not used yet.
+  have less of it, gets the nearest row not used yet, and is told where that lies.
 * A value that is NaN is told as it is to who ranks it, else as a number beyond all.
 """

@@ -40,11 +40,6 @@ class Halving:
             for number in range(task.config.shape[1])
         }
 
-    @property
-    def point(self) -> "np.ndarray":
-        """Of the trial asked for last."""
-        return np.array([self._trials[-1].params[name] for name in self._space])
-
     def suggest(self, trial: int) -> int:
         self._trials.append(self._study.ask(self._space))
         return trial
@@ -63,14 +58,36 @@ class Halving:
         return True
 
 
-class Drawn:
-    """The rows nearest to what the study's sampler draws."""
+class Drawing(Halving):
+    """A study whose sampler draws the rows: each is the nearest one to what it drew.
 
-    def __init__(self, task: Task, halving: Halving) -> None:
-        self._halving, self._rows = halving, Nearest(task)
+    What it drew is a failed trial, from which it learns nothing, and its trial lies where the row
+    does: of eight parameters a thousand rows lie far apart, and values of other places than those
+    that it knows of would mislead it.
+    """
+
+    def __init__(self, task: Task, seed: int, pruner: Pruner, draw: Draw) -> None:
+        super().__init__(task, seed, pruner, draw)
+        self._rows = Nearest(task)
+        self.row = -1
+
+    def suggest(self, trial: int) -> int:
+        drawn = self._study.ask(self._space)
+        self._study.tell(drawn, state=optuna.trial.TrialState.FAIL)
+        self.row = self._rows.take(np.array([drawn.params[name] for name in self._space]))
+        point = self._rows.points[self.row].tolist()
+        self._study.enqueue_trial(dict(zip(self._space, point, strict=True)))
+        return super().suggest(trial)
+
+
+class Drawn:
+    """The row of the trial that was suggested last."""
+
+    def __init__(self, drawing: Drawing) -> None:
+        self._drawing = drawing
 
     def draw(self) -> int:
-        return self._rows.take(self._halving.point)
+        return self._drawing.row
 
     def observe(self, row: int, step: int, value: float) -> None:
         """The study was told."""
@@ -90,8 +107,8 @@ def _drawn(pruner: Pruner) -> Callable[[Task, int], tuple[Method, Sampler]]:
     """Of rows by its TPE."""
 
     def made(task: Task, seed: int) -> tuple[Method, Sampler]:
-        halving = Halving(task, seed, pruner, _tpe)
-        return Stepwise(halving, task), Drawn(task, halving)
+        drawing = Drawing(task, seed, pruner, _tpe)
+        return Stepwise(drawing, task), Drawn(drawing)
 
     return made
 
