@@ -15,6 +15,8 @@ TABLES ?= tables
 FLEETS ?= 4
 # … how often on each
 RUNS ?= 20
+# Told as a ratio to all others, the peers above all
+METHOD ?= asha/sampler=trees
 PEERS := ray-tune syne-tune optuna
 # … whose rules are played here, too
 RULES := rule-of-ray-tune-asha,rule-of-syne-tune-promotion,rule-of-syne-tune-stopping,rule-of-optuna-sh
@@ -63,7 +65,7 @@ bench-peers: .venv/.for-test $(PEERS:%=.peers/%/.ready)  ## play the schedulers 
 	for peer in $(PEERS); do .peers/$$peer/bin/python -m tests.benchmarks.quality.peers \
 	  $$peer --tables $(TABLES) --workers $(FLEETS) --seeds $(RUNS) --into .peers/curves || exit; done
 	$(BIN)/python -m tests.benchmarks.quality --tables $(TABLES) --workers $(FLEETS) --seeds $(RUNS) \
-	  --methods asha,asha/eta=3,sha,random,$(RULES) --peers .peers/curves
+	  --methods $(METHOD),asha,asha/variant=stopping,sha,random,$(RULES) --peers .peers/curves
 
 bench-fleet: .venv/.for-test $(FUNCTIONS:%=.peers/functions/%.npz)  ## measure how much sooner 500 workers find the best than one
 	$(BIN)/python -m tests.benchmarks.quality.fleet --tables .peers/functions --seeds $(RUNS)

@@ -24,7 +24,6 @@ from tests.benchmarks.quality.rules import (
     alike,
     by_level,
     optuna_goes_on,
-    ours_goes_on,
     ray_goes_on,
     syne_cut,
     syne_goes_on,
@@ -108,20 +107,17 @@ def place(goes_on: GoesOn, before: int, share: Fraction) -> int:
 def test_by_each_rule_so_many_go_on_as_its_tuner_says(eta: int) -> None:
     share = Fraction(1, eta)
     for n in range(2, 50):
-        assert place(ours_goes_on, n - 1, share) == (n // eta if n >= eta else n)
         assert place(optuna_goes_on, n - 1, share) == max(1, n // eta)
         assert place(ray_goes_on, n - 1, share) == (n - 2) // eta + 1
         assert place(syne_goes_on, n - 1, share) == (n - 1) // eta + 1 == syne_cut(n, share)
-    assert all(place(goes, 0, share) == 1 for goes in (ours_goes_on, ray_goes_on, syne_goes_on))
+    assert all(place(goes, 0, share) == 1 for goes in (ray_goes_on, syne_goes_on))
     assert syne_cut(1, share) == 0
-    for goes_on in (ours_goes_on, optuna_goes_on):
-        assert not goes_on([], BEYOND, share)
-    # the second of two with as many that diverged: Optuna's does not count these
-    assert ours_goes_on([0.1] + [BEYOND] * (2 * eta - 2), 0.3, share)
+    # what diverged does not count to Optuna: of one beside these none but the best goes on
+    assert not optuna_goes_on([], BEYOND, share)
     assert not optuna_goes_on([0.1] + [BEYOND] * (2 * eta - 2), 0.3, share)
-    # of equal values all go on, by ours the first
+    assert optuna_goes_on([0.1] + [0.5] * (2 * eta - 2), 0.3, share)
+    # of equal values all go on
     assert syne_goes_on([0.5] * 9, 0.5, share)
-    assert not ours_goes_on([0.5] * 9 * eta, 0.5, share)
 
 
 def test_the_share_of_syne_tune_follows_from_its_levels() -> None:

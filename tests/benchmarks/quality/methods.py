@@ -114,7 +114,6 @@ RULES: dict[str, Make] = {
         "syne-tune-promotion": _syne_promotion,
         "syne-tune-stopping": _stopping(rules.syne_goes_on, rules.by_level),
         "optuna-sh": _stopping(rules.optuna_goes_on, rules.alike),
-        "asha-stopping": _stopping(rules.ours_goes_on, rules.alike),
     }.items()
 }
 #: Methods without rungs of their own to choose.

@@ -6,7 +6,7 @@ and this project's search is the rule.
 
 Rules: how many of the n results of a level go on, of which each new one is the last
 
-* Ours: the best floor(n / eta); none of fewer than eta. As `stopping`: the first eta - 1, too.
+* Ours (`asha`): the best floor(n / eta); none of fewer than eta, but all as `variant=stopping`.
 * Ray Tune's ASHA (2.60) stops what is worse than the quantile 1 / eta of the results *before*, as
   numpy interpolates it: of n - 1 results, the best floor((n - 2) / eta) + 1 and a part of the way
   to the next. So 1 of 2 goes on, and about one more than with ours later. From the last level below
@@ -22,7 +22,7 @@ one is worse.
 """
 
 import math
-from bisect import bisect_left, bisect_right, insort
+from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Callable, Sequence
 from fractions import Fraction
@@ -126,11 +126,6 @@ def optuna_goes_on(before: Sequence[float], value: float, share: Fraction) -> bo
     counted = before[: bisect_left(before, BEYOND)]
     place = bisect_left(counted, value) + 1
     return value < BEYOND and place <= max(1, math.floor((len(counted) + 1) * share))
-
-
-def ours_goes_on(before: Sequence[float], value: float, share: Fraction) -> bool:
-    cut = math.floor((len(before) + 1) * share)
-    return value < BEYOND and (not cut or bisect_right(before, value) < cut)
 
 
 def syne_cut(n: int, share: Fraction) -> int:

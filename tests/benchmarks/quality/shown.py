@@ -15,6 +15,8 @@ from tests.benchmarks.quality.tables import Floats
 
 #: Measures of the runs of each method, in the order in which methods were named.
 Played = Mapping[str, Sequence[Measures]]
+#: This project's search by a rule as Ray Tune's, and that.
+AS_RAY = ("asha/variant=stopping", "ray-tune-asha")
 #: Points in time of a plotted curve.
 POINTS = 201
 #: The least regret that an interval is drawn to, on an axis that has no 0.
@@ -46,7 +48,8 @@ def table(world: World, played: Played) -> str:
     if len(played) > 1:
         first, *others = played
         parts.append(ratios(world, played, [(first, other) for other in others]))
-    if pairs := [(f"{RULE_OF}{name}", name) for name in played if f"{RULE_OF}{name}" in played]:
+    alike = [(f"{RULE_OF}{name}", name) for name in played] + [AS_RAY]
+    if pairs := [pair for pair in alike if played.keys() >= set(pair)]:
         parts.append(ratios(world, played, pairs))
     return "\n\n".join(parts)
 
