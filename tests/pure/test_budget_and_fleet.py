@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.benchmarks.quality import budget, fleet
+from asha_queue.search.variants import VARIANTS
+from tests.benchmarks.quality import budget, fleet, settled
 from tests.benchmarks.quality.budget import BUDGETS, needs
 from tests.benchmarks.quality.fleet import earliest, until_top
 from tests.benchmarks.quality.methods import player
+from tests.benchmarks.quality.settled import chosen
 from tests.benchmarks.quality.tables import Task, save, task
 
 STEPS = 27
@@ -80,3 +82,23 @@ def test_the_commands_print_a_row_for_each_method(
     for command in (budget, fleet):
         assert command.main(["--tables", str(tmp_path), "--methods", "ahsa"]) == 2
         assert "no method is named 'ahsa'" in capsys.readouterr().err
+
+
+def test_where_ranks_never_change_pasha_chooses_the_best_with_less_training() -> None:
+    full, pasha = (chosen(variant, steady(), 0, workers=4) for variant in ("promotion", "pasha"))
+    assert (full[0], full[2]) == (pasha[0], 1.0)
+    assert pasha[1] < full[1] / 1.5
+    assert pasha[2] <= 1 / 2
+
+
+def test_what_variants_choose_is_told_for_each_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = steady(30)
+    save(tmp_path / "steady.npz", table.metric, np.ones((1, STEPS)), table.config, [])
+    assert settled.main(["--tables", str(tmp_path), "--seeds", "2"]) == 0
+    out = capsys.readouterr().out
+    assert [line.split()[:2] for line in out.splitlines()[1:]] == [
+        ["steady", variant] for variant in VARIANTS
+    ]
+    assert settled.main(["--tables", str(tmp_path / "none")]) == 2
