@@ -131,19 +131,19 @@ class Asha:
         decisions: list[Decision] = []
         if self._state != "open":
             return decisions
-        tests = [
-            (trial, bracket, rung)
-            for bracket, hedge in enumerate(self._hedges)
-            for trial, rung in hedge.tests(slots)
-        ][:slots]
-        decisions += [self._decision(trial, bracket, rung + 1) for trial, bracket, rung in tests]
+        tests = self._hedges[0].tests(slots)  # nobody hedges with several brackets
+        decisions += [self._decision(trial, 0, rung + 1) for trial, rung in tests]
         for level in range(self.top - 1, -1, -1):
             for bracket in range(min(level + 1, self._brackets.number)):
                 room, rung = slots - len(decisions), level - bracket
+                if room <= 0:
+                    return decisions
                 everyone = self._hedges[bracket].open(rung)
                 best = self._rungs[bracket][rung].promotable(room + len(tests), everyone)
-                others = [trial for trial in best if (trial, bracket, rung) not in tests]
-                decisions += [self._decision(trial, bracket, rung + 1) for trial in others[:room]]
+                if best:
+                    others = [trial for trial in best if (trial, rung) not in tests]
+                    others = others[:room]
+                    decisions += [self._decision(trial, bracket, rung + 1) for trial in others]
         room = min(slots - len(decisions), self._num_trials - self.started)
         for trial, bracket in enumerate(self._brackets.next(room), self.started):
             decisions.append(self._decision(trial, bracket, 0))
