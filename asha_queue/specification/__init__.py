@@ -31,6 +31,7 @@ from asha_queue.specification.program import reference
 
 Mode = Literal["min", "max"]
 
+_Optuna = Literal["optuna-tpe", "optuna-gp", "optuna-cmaes", "optuna-nsgaii"]
 _TRAIN = re.compile(r"^[^:]+\.py:[A-Za-z_]\w*$")
 
 
@@ -97,16 +98,7 @@ class Specification(BaseModel):
     seed: int | None = Field(
         default=None, ge=0, description="a whole number of at least 0, or None for any"
     )
-    sampler: Literal[
-        "random",
-        "sobol",
-        "grid",
-        "trees",
-        "optuna-tpe",
-        "optuna-gp",
-        "optuna-cmaes",
-        "optuna-nsgaii",
-    ] = Field(
+    sampler: Literal["random", "sobol", "grid", "trees", _Optuna] = Field(
         default="random",
         description="'random', 'sobol' for points that fill the space evenly, 'grid' for every "
         "combination of a discrete space, 'trees' for a model that learns from the results, or one "
