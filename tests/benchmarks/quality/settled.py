@@ -23,8 +23,8 @@ from asha_queue.search.plan import Plan
 from asha_queue.search.variants import VARIANTS
 from tests.benchmarks.quality.methods import METRIC, Searched
 from tests.benchmarks.quality.play import Segment, World, play
-from tests.benchmarks.quality.samplers import SAMPLERS
 from tests.benchmarks.quality.shown import aligned
+from tests.benchmarks.quality.suggested import SAMPLERS
 from tests.benchmarks.quality.tables import TableError, Task, load_all
 from tests.benchmarks.quality.worlds import whole
 
