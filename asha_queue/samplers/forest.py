@@ -6,6 +6,8 @@ Rules
   which there are many, say what later ones, of which there are few, do not (multi-fidelity).
 * Learnt is a result's rank among all, whatever their resource: no scale and no outlier of a metric
   changes anything, and what diverged or failed is the worst.
+* n results of one resource weigh as much as the square root of n of them, each alike: else the
+  many early ones would have the say where early values mislead.
 * At most LEARNT results are learnt from: those of the highest resources, up to half of them; then
   the best of the others; the rest are drawn from what is left.
 * Trees are grown to the end and differ by the random splits alone. Each is a guess at what might be
@@ -63,7 +65,9 @@ class Forest:
 
     def __init__(self, rows: Rows, resources: Floats, losses: Floats, seed: int) -> None:
         forest = load()(n_estimators=TREES, max_features=1.0, random_state=seed, n_jobs=1)
-        forest.fit(_beside(rows, resources), ranks(losses))
+        _, place, counts = np.unique(resources, return_inverse=True, return_counts=True)
+        weights = 1 / np.sqrt(counts)[place]
+        forest.fit(_beside(rows, resources), ranks(losses), weights)
         self._trees = [tree.tree_ for tree in forest.estimators_]
 
     def predict(self, tree: int, rows: Rows, resource: float) -> Floats:
