@@ -4,6 +4,8 @@ Rules
 
 * One thread makes suggestions, one trial after the other, from a copy of the history as it was when
   they were asked for. It ends when there is nothing left to make; it never sees what changes.
+* What was made for the trials before is in training in that copy: a model that keeps away from what
+  is in training does not suggest the same once more.
 * A suggestion made from an older history is good enough while the results have grown by no more
   than GROWTH since. Then it is made anew, and serves until the new one is ready.
 * Whoever takes suggestions waits PATIENCE at most, and for those that are not ready then draws at
@@ -100,7 +102,12 @@ class Ahead:
         """Hands a copy of the history to the thread, unless it is at work on these already."""
         if not trials or (self._revision == history.revision and self._open.issuperset(trials)):
             return
-        self._wanted = (history.copy(), trials)
+        shown = history.copy()
+        while (made := self._made.get(len(shown.configs))) is not None and made.config is not None:
+            if len(shown.configs) >= min(trials):
+                break
+            shown.expect(made.config)
+        self._wanted = (shown, trials)
         self._revision, self._open = history.revision, set(trials)
         if not self._working:
             self._working = True
@@ -115,6 +122,8 @@ class Ahead:
                 (history, trials), self._wanted = self._wanted, None
             for trial in trials:
                 made = Made(history.revision, len(history.results), self._suggest(history, trial))
+                if made.config is not None and trial == len(history.configs):
+                    history.expect(made.config)
                 with self._changed:
                     self._made[trial] = made
                     self._changed.notify_all()

@@ -69,6 +69,11 @@ class History:
         elif kind == "cancelled":
             self.running.clear()
 
+    def expect(self, config: dict[str, Any]) -> None:
+        """Takes a trial for started that is not yet."""
+        self.running[len(self.configs)] = 0
+        self.configs.append(config)
+
     def copy(self) -> "History":
         """As it is now, whatever is folded later."""
         copied = History(self._metric)

@@ -120,6 +120,19 @@ def test_the_thread_sees_the_history_as_it_was_when_it_was_asked(sampler: Counti
     assert made.take(history, 4, 1, fresh=False) == [{"x": 4}]
 
 
+def test_a_model_is_shown_what_was_suggested_before_as_in_training() -> None:
+    class Aside(Counting):
+        """Suggests how many trials are in training."""
+
+        def suggest(self, history: History, first: int, n: int) -> list[dict[str, Any]]:
+            return [{"x": len(history.running)} for _ in range(n)]
+
+    made, history = Ahead(MADE, Aside()), History("loss")
+    assert made.take(history, 0, 3, fresh=True) == [{"x": 0}, {"x": 1}, {"x": 2}]
+    assert made.take(history, 0, 5, fresh=True)[3:] == [{"x": 3}, {"x": 4}]
+    assert (history.configs, history.running) == ([], {})
+
+
 def test_a_model_that_fails_is_told_once_and_asked_again(
     sampler: Counting, caplog: pytest.LogCaptureFixture
 ) -> None:
