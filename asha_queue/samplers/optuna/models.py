@@ -61,7 +61,7 @@ class Model:
 
     def __init__(self, specification: Specification) -> None:
         self._seed, self._top = specification.drawn_seed, specification.max_t
-        self._sign = -1.0 if specification.mode == "max" else 1.0
+        self._sign = -1.0 if specification.leading.mode == "max" else 1.0
         self._parameters = Parameters(specification.parameters)
         self._params: dict[int, dict[str, Any]] = {}
         self._prior: list[Observation] = []
