@@ -89,8 +89,9 @@ class Specification(BaseModel):
         "above each other",
     )
     hedge: bool = Field(
-        default=False,
-        description="True to test rungs before their ranks are relied on, False for plain ASHA",
+        default=True,
+        description="True to test rungs before their ranks are relied on, False for plain ASHA; "
+        "if it is left out, True with variant='promotion' and one bracket",
     )
     num_samples: int = Field(
         default=64, ge=1, description="a whole number of at least 1: trials per point of the grid"
@@ -160,6 +161,8 @@ class Specification(BaseModel):
     _parameters: Space = PrivateAttr()
 
     def __init__(self, **given: Any) -> None:
+        if given.get("variant", "promotion") != "promotion" or given.get("brackets", 1) != 1:
+            given.setdefault("hedge", False)
         try:
             super().__init__(**given)
         except ValidationError as error:

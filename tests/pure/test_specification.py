@@ -68,7 +68,7 @@ def test_fields_that_are_not_given_have_their_defaults() -> None:
         "reduction_factor": 4,
         "variant": "promotion",
         "brackets": 1,
-        "hedge": False,
+        "hedge": True,
         "num_samples": 64,
         "seed": None,
         "sampler": "random",
@@ -438,3 +438,10 @@ def test_an_experiment_of_a_version_without_hedging_does_not_hedge() -> None:
     del fields["hedge"]
     assert not Specification.from_json(fields).hedge
     assert not Specification.from_json(fields).plan.hedge
+
+
+def test_what_does_not_go_with_hedging_turns_it_off_where_it_is_not_asked_for() -> None:
+    assert specification().hedge
+    assert not specification(variant="stopping").hedge
+    assert not specification(brackets=2).hedge
+    assert not specification(hedge=False).hedge

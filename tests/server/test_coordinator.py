@@ -174,14 +174,22 @@ def test_a_coordinator_replaced_after_every_step_decides_as_one_that_lives(
 
 @pytest.mark.parametrize(
     ("variant", "brackets"),
-    [("promotion", 3), ("delayed", 1), ("stopping", 1), ("stopping", 2), ("pasha", 1)],
+    [
+        ("promotion", 1),
+        ("promotion", 3),
+        ("delayed", 1),
+        ("stopping", 1),
+        ("stopping", 2),
+        ("pasha", 1),
+    ],
 )
 def test_coordinators_that_take_over_from_snapshots_keep_the_rules_of_every_variant(
     store: Store, variant: str, brackets: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fold, "SNAPSHOT_AFTER", 1)
     monkeypatch.setattr(fold, "SNAPSHOT_GROWTH", 0)
-    fields = {**SPECIFICATION.to_json(), "variant": variant, "brackets": brackets}
+    hedge = (variant, brackets) == ("promotion", 1)
+    fields = SPECIFICATION.to_json() | {"variant": variant, "brackets": brackets, "hedge": hedge}
     uid = submitted(store, Specification(**fields))
     coordinators = 0
 
