@@ -7,12 +7,17 @@ from asha_queue.result import Result
 from asha_queue.search.rules import check
 from tests.processes.directory import PROGRAM, Directory
 
-TWO = PROGRAM.replace(
-    'trial.report(loss=trial.config["x"] + 1 / step)',
-    'trial.report(accuracy=trial.config["x"] - 1 / step, latency=trial.config["x"] ** 2)',
-).replace(
-    'metric="loss", mode="min",',
-    'metric=["accuracy", "latency"], mode=["max", "min"], constraints={"latency": {"max": 0.7}},',
+TWO = (
+    PROGRAM.replace(
+        'trial.report(loss=trial.config["x"] + 1 / step)',
+        'trial.report(accuracy=trial.config["x"] - 1 / step, latency=trial.config["x"] ** 2)',
+    )
+    .replace(
+        'metric="loss", mode="min",',
+        'metric=["accuracy", "latency"], mode=["max", "min"], '
+        'constraints={"latency": {"max": 0.7}},',
+    )
+    .replace("num_samples=12", "num_samples=36")
 )
 
 
