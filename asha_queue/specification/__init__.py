@@ -19,15 +19,20 @@ from pydantic import (
 )
 
 from asha_queue.errors import SpecificationError
-from asha_queue.search.combinations import SMALL
-from asha_queue.search.domains import shown
 from asha_queue.search.goal import Goal, Goals, bounds, modes_of, named
 from asha_queue.search.ladder import Ladder
 from asha_queue.search.plan import Plan, conflict
 from asha_queue.search.space import Space
 from asha_queue.settings import NAME
-from asha_queue.specification.problems import line, told
+from asha_queue.specification.problems import line, no_grid, told
 from asha_queue.specification.program import reference
+
+#: Trials that are usual: so many, or what it takes until one is trained in full, up to the second.
+USUAL_TRIALS = 64
+MOST_USUAL = 1024
+#: Trials up to which a model suggests them unless told otherwise: its history is part of what a
+#: coordinator that takes over has to read.
+MODELLED = 10_000
 
 Mode = Literal["min", "max"]
 
@@ -91,19 +96,23 @@ class Specification(BaseModel):
     hedge: bool = Field(
         default=True,
         description="True to test rungs before their ranks are relied on, False for plain ASHA; "
-        "if it is left out, True with variant='promotion' and one bracket",
+        "if it is left out, True with one bracket and if no variant is named",
     )
     num_samples: int = Field(
-        default=64, ge=1, description="a whole number of at least 1: trials per point of the grid"
+        default=64,
+        ge=1,
+        description="a whole number of at least 1: trials per point of the grid; if it is left "
+        "out, at least 64 and so many, up to 1,024, that one gets to max_t",
     )
     seed: int | None = Field(
         default=None, ge=0, description="a whole number of at least 0, or None for any"
     )
     sampler: Literal["random", "sobol", "grid", "trees", _Optuna] = Field(
-        default="random",
-        description="'random', 'sobol' for points that fill the space evenly, 'grid' for every "
-        "combination of a discrete space, 'trees' for a model that learns from the results, or one "
-        "of Optuna's: 'optuna-tpe', 'optuna-gp', 'optuna-cmaes' or 'optuna-nsgaii'",
+        default="trees",
+        description="'trees' for a model that learns from the results, 'random', 'sobol' for "
+        "points that fill the space evenly, 'grid' for every combination of a discrete space, or "
+        "one of Optuna's: 'optuna-tpe', 'optuna-gp', 'optuna-cmaes' or 'optuna-nsgaii'; if it is "
+        "left out, 'trees' for one metric and up to 10,000 trials",
     )
     initial_configs: list[dict[str, Any]] = Field(
         default=[],
@@ -161,7 +170,7 @@ class Specification(BaseModel):
     _parameters: Space = PrivateAttr()
 
     def __init__(self, **given: Any) -> None:
-        if given.get("variant", "promotion") != "promotion" or given.get("brackets", 1) != 1:
+        if "variant" in given or given.get("brackets", 1) != 1:
             given.setdefault("hedge", False)
         try:
             super().__init__(**given)
@@ -245,12 +254,24 @@ class Specification(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _suit(self) -> Self:
+        """What is usual for such an experiment, where nothing was asked for."""
+        if "num_samples" not in self.model_fields_set:
+            grid_size, rungs = self._parameters.grid_size, self.ladder.rungs()
+            trials = min(max(USUAL_TRIALS, self.reduction_factor ** (rungs - 1)), MOST_USUAL)
+            object.__setattr__(self, "num_samples", -(-trials // grid_size))
+        if "sampler" not in self.model_fields_set:
+            learns = isinstance(self.metric, str) and self.num_trials <= MODELLED
+            object.__setattr__(self, "sampler", "trees" if learns else "random")
+        return self
+
+    @model_validator(mode="after")
     def _combine(self) -> Self:
         if self.sampler != "grid":
             return self
         space = Space(self.space)
         if space.combinations is None:
-            raise ValueError(_no_grid(space))
+            raise ValueError(no_grid(space))
         # Each once, however many more are allowed.
         most = max(space.combinations.size, len(self.initial_configs))
         object.__setattr__(self, "num_samples", min(self.num_samples, most))
@@ -321,9 +342,10 @@ class Specification(BaseModel):
     def from_json(cls, fields: Mapping[str, Any]) -> Self:
         """The specification of which `to_json` has these fields, of an earlier version too.
 
-        What such an experiment has decided was decided without hedging, whatever is usual now.
+        What such an experiment has decided was decided without hedging and without a model,
+        whatever is usual now.
         """
-        return cls(**{"hedge": False, **fields})
+        return cls(**{"hedge": False, "sampler": "random", **fields})
 
     @classmethod
     def from_toml(cls, path: str | Path) -> Self:
@@ -375,17 +397,3 @@ class Specification(BaseModel):
             if old != new:
                 sentences.append(f"{field}: {old} -> {new}")
         return sentences
-
-
-def _no_grid(space: Space) -> str:
-    """Why a space has no grid of all its combinations."""
-    if not space.unlisted:
-        return (
-            f"sampler='grid': the space has more than {SMALL:,} combinations; use fewer values, or "
-            "sampler='random'"
-        )
-    domains = ", ".join(f"space.{one.name} = {shown(one.domain)}" for one in space.unlisted)
-    return (
-        f"sampler='grid': takes every combination of discrete domains, which {domains} cannot give "
-        "(or has too many values for); use choice, randint or quniform there, or sampler='random'"
-    )

@@ -8,6 +8,9 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from asha_queue.errors import SpecificationError
+from asha_queue.search.combinations import SMALL
+from asha_queue.search.domains import shown
+from asha_queue.search.space import Space
 
 #: Fields that nobody writes: submission fills them.
 FILLED = ("digest", "prior")
@@ -47,3 +50,17 @@ def choices(annotation: Any) -> Iterator[str]:
             yield one
         else:
             yield from choices(one)
+
+
+def no_grid(space: Space) -> str:
+    """Why a space has no grid of all its combinations."""
+    if not space.unlisted:
+        return (
+            f"sampler='grid': the space has more than {SMALL:,} combinations; use fewer values, or "
+            "sampler='random'"
+        )
+    domains = ", ".join(f"space.{one.name} = {shown(one.domain)}" for one in space.unlisted)
+    return (
+        f"sampler='grid': takes every combination of discrete domains, which {domains} cannot give "
+        "(or has too many values for); use choice, randint or quniform there, or sampler='random'"
+    )
