@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from asha_queue.result import Best, Result, TrialResult
+from asha_queue.result import Best, Result, RungSummary, TrialResult
 from asha_queue.search.asha import Asha
 from asha_queue.search.brackets import cost
 from asha_queue.search.hedge import TESTED
@@ -131,7 +131,12 @@ def overview(
 
 def notes(result: Result) -> list[str]:
     """What the user may want to change, in sentences."""
-    return [*_out_of_bounds(result), *_settled(result), *_without_checkpoints(result)]
+    return [
+        *_out_of_bounds(result),
+        *_settled(result),
+        *_without_ranks(result),
+        *_without_checkpoints(result),
+    ]
 
 
 def _out_of_bounds(result: Result) -> list[str]:
@@ -143,6 +148,26 @@ def _out_of_bounds(result: Result) -> list[str]:
         f"no result meets the constraints yet; the nearest, of trial {trial}, violates them by "
         f"{violation:.4g} (shares of the bounds, summed)"
     ]
+
+
+def _without_ranks(result: Result) -> list[str]:
+    """What it costs that early values do not rank."""
+    open_ones = [rung.level for rung in result.rungs if lets_all_go_on(result, rung)]
+    if not open_ones:
+        return []
+    levels = " and ".join(map(str, open_ones))
+    return [
+        f"values at {levels} say little of what comes after, so all trials go on from there, which "
+        f"costs up to {result.resource_full:,} steps in all; hedge=False promotes by rank all the "
+        f"same, a higher grace_period compares later"
+    ]
+
+
+def lets_all_go_on(result: Result, rung: RungSummary) -> bool:
+    """Whether a search that hedges has promoted more out of a rung than by rank and as a test."""
+    specification = result.specification
+    by_rank = rung.results // specification.reduction_factor
+    return specification.hedge and rung.promoted > by_rank + TESTED
 
 
 def _settled(result: Result) -> list[str]:
@@ -248,17 +273,15 @@ def running_view(
 def expected_resource(result: Result) -> int:
     """What the experiment will have spent at its end, if from now on each rung promotes ⌊n/η⌋, or
     all where it has promoted more than that and a test."""
-    specification, rungs = result.specification, result.rungs
-    total = 0
+    rungs, total = result.rungs, 0
     for bracket, reaching in enumerate(_expected_trials(result)):
         below = 0
         for place, rung in enumerate(rungs[bracket:], start=bracket):
             reaching = max(reaching, result.results_at(place, bracket))
             total += reaching * (rung.level - below)
             below = rung.level
-            ranked = rung.results // specification.reduction_factor
-            if not specification.hedge or rung.promoted <= ranked + TESTED:
-                reaching //= specification.reduction_factor
+            if not lets_all_go_on(result, rung):
+                reaching //= result.specification.reduction_factor
     return max(total, result.resource_spent)
 
 

@@ -22,7 +22,7 @@ from asha_queue.search.rules import check
 from asha_queue.search.space import uniform
 from asha_queue.simulation import simulate
 from asha_queue.specification import Specification
-from asha_queue.views import expected_resource
+from asha_queue.views import expected_resource, notes
 from tests.pure.entries import Play, completed, extended, failed, retried, scheduled
 
 #: From a trial and a rung to its value there.
@@ -302,3 +302,13 @@ def test_what_is_expected_to_be_spent_follows_rungs_out_of_which_all_go_on() -> 
     half = Result.from_journal(entries[: len(entries) // 2])
     assert half.resource_spent < 0.6 * spent
     assert expected_resource(half) == pytest.approx(spent, rel=0.5)
+
+
+def test_a_note_tells_what_it_costs_that_early_values_do_not_rank() -> None:
+    def told(noise: float) -> list[str]:
+        found = notes(Result.from_journal(journal(1, noise, drop=0.0)))
+        return [note for note in found if "hedge=False" in note]
+
+    [note] = told(noise=1.0)
+    assert "5,120 steps" in note
+    assert told(noise=0.0) == []
