@@ -18,6 +18,8 @@ from asha_queue.store.contract import Store, Worker
 
 #: Live points kept of a segment in training, and at most twice as many.
 LIVE_SERIES = 500
+#: The share of a rung's trials that has been promoted where all are; the others diverged, or wait.
+NEARLY_ALL = 0.8
 
 
 def journal(store: Store, uid: str, seen: str = "0-0") -> Iterator[dict[str, Any]]:
@@ -164,10 +166,13 @@ def _without_ranks(result: Result) -> list[str]:
 
 
 def lets_all_go_on(result: Result, rung: RungSummary) -> bool:
-    """Whether a search that hedges has promoted more out of a rung than by rank and as a test."""
+    """Whether a search that hedges has promoted nearly all out of a rung, and more than by rank and
+    as a test. A sampler that learns brings ever better trials, of which many are promoted by rank.
+    """
     specification = result.specification
     by_rank = rung.results // specification.reduction_factor
-    return specification.hedge and rung.promoted > by_rank + TESTED
+    more = rung.promoted > max(by_rank + TESTED, NEARLY_ALL * rung.results)
+    return specification.hedge and more
 
 
 def _settled(result: Result) -> list[str]:
