@@ -119,7 +119,7 @@ def _history(source: str, entries: Iterator[Json], specification: Specification)
                     f"{specification.name!r} is {mine!r}: results can be learnt from only if both "
                     f"are the same"
                 )
-        history = History(specification.leading.metric)
+        history = History(specification.leading)
         for entry in entries:
             history.apply(entry)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:

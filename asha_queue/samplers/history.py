@@ -8,17 +8,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from asha_queue.search.rung import number, written
+from asha_queue.search.goal import Goal, Goals
+from asha_queue.search.rung import Standing, number, written
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """A trial's result in a rung: the value of the metric at a resource, NaN if there is none."""
+    """A trial's result in a rung: the value of the leading metric at a resource, NaN if there is
+    none. Where several metrics or constraints count, `standing` has all of it."""
 
     trial: int
     rung: int
     resource: int
     value: float
+    standing: Standing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +38,12 @@ class History:
     """The results and the open segments of an experiment.
 
     Args:
-        metric: name of the value in an entry's `metrics` that is learnt from.
+        goal: what is learnt from of an entry's `metrics`.
         prior: what was known at submission, as the specification has it.
     """
 
-    def __init__(self, metric: str, prior: Sequence[Mapping[str, Any]] = ()) -> None:
-        self._metric = metric
+    def __init__(self, goal: Goal | Goals, prior: Sequence[Mapping[str, Any]] = ()) -> None:
+        self._goal = goal
         #: What was known before the first trial, the furthest trained and best first.
         self.prior = [Known(one["config"], one["resource"], number(one["value"])) for one in prior]
         #: The configuration of each trial, by its number.
@@ -61,9 +64,9 @@ class History:
                 self.configs.append(entry["config"])
             self.running[entry["trial"]] = entry["target"]
         elif kind == "completed":
-            self._observe(entry, number(entry["metrics"].get(self._metric)))
+            self._observe(entry, entry["metrics"])
         elif kind == "failed" and entry["final"]:
-            self._observe(entry, float("nan"))
+            self._observe(entry, {})
         elif kind == "retried":
             self._withdraw(entry["trial"], entry["rung"])
         elif kind == "cancelled":
@@ -76,7 +79,7 @@ class History:
 
     def copy(self) -> "History":
         """As it is now, whatever is folded later."""
-        copied = History(self._metric)
+        copied = History(self._goal)
         copied.prior = self.prior
         copied.configs, copied.results = self.configs.copy(), self.results.copy()
         copied.running, copied.revision = self.running.copy(), self.revision
@@ -84,22 +87,23 @@ class History:
 
     def snapshot(self) -> dict[str, Any]:
         """The state as JSON."""
-        results = [[one.trial, one.rung, one.resource, written(one.value)] for one in self.results]
+        results = [[one.trial, one.rung, one.resource, *_held(one)] for one in self.results]
         running = [[trial, target] for trial, target in sorted(self.running.items())]
         return {"configs": self.configs, "results": results, "running": running}
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         self.configs = list(snapshot["configs"])
         self.results = [
-            Observation(trial, rung, resource, number(value))
-            for trial, rung, resource, value in snapshot["results"]
+            _observation(trial, rung, resource, _read(*held))
+            for trial, rung, resource, *held in snapshot["results"]
         ]
         self.running = dict(snapshot["running"])
 
-    def _observe(self, entry: Mapping[str, Any], value: float) -> None:
+    def _observe(self, entry: Mapping[str, Any], metrics: Mapping[str, Any]) -> None:
         trial = entry["trial"]
         resource = self.running.pop(trial)
-        self.results.append(Observation(trial, entry["rung"], resource, value))
+        value = self._goal.value(metrics)
+        self.results.append(_observation(trial, entry["rung"], resource, value))
 
     def _withdraw(self, trial: int, rung: int) -> None:
         """Takes back a failure, which is tried again: its segment is open."""
@@ -109,3 +113,22 @@ class History:
                 del self.results[index]
                 self.running[trial] = result.resource
                 return
+
+
+def _observation(trial: int, rung: int, resource: int, value: float | Standing) -> Observation:
+    """Of what a goal makes of a result."""
+    if isinstance(value, Standing):
+        return Observation(trial, rung, resource, value.values[0], value)
+    return Observation(trial, rung, resource, value)
+
+
+def _held(result: Observation) -> list[Any]:
+    """What a snapshot holds of a result's value."""
+    if result.standing is None:
+        return [written(result.value)]
+    return [written(result.standing.violation), [*map(written, result.standing.values)]]
+
+
+def _read(first: Any, values: Sequence[Any] | None = None) -> float | Standing:
+    """The value of which a snapshot holds this."""
+    return number(first) if values is None else Standing(number(first), (*map(number, values),))

@@ -74,7 +74,7 @@ class Suggestions:
         self._specification = specification
         self._space = specification.parameters
         self._sampler = SAMPLERS[specification.sampler](specification)
-        self._history = History(specification.leading.metric, specification.prior)
+        self._history = History(specification.goal, specification.prior)
         self._ahead = (
             Ahead(specification, self._sampler) if ahead and self._sampler.learns else None
         )

@@ -10,6 +10,7 @@ from asha_queue.samplers import ahead as module
 from asha_queue.samplers.ahead import Ahead
 from asha_queue.samplers.history import History
 from asha_queue.samplers.sampler import Random, Sampler
+from asha_queue.search.goal import Goal
 from asha_queue.search.space import uniform
 from asha_queue.specification import Specification
 from tests.conftest import wait_until
@@ -67,7 +68,7 @@ def grown(history: History, results: int) -> History:
 
 
 def drawn(first: int, n: int) -> list[dict[str, Any]]:
-    return Random(MADE).suggest(History("loss"), first, n)
+    return Random(MADE).suggest(History(Goal("loss", "min")), first, n)
 
 
 def eventually(taken: Callable[[], Any], expected: Any) -> None:
@@ -77,13 +78,13 @@ def eventually(taken: Callable[[], Any], expected: Any) -> None:
 def test_what_is_not_ready_in_time_is_drawn_at_random(sampler: Counting) -> None:
     sampler.may.clear()
     made = Ahead(MADE, sampler)
-    assert made.take(History("loss"), 5, 3, fresh=False) == drawn(5, 3)
+    assert made.take(History(Goal("loss", "min")), 5, 3, fresh=False) == drawn(5, 3)
     sampler.may.set()
-    eventually(lambda: made.take(History("loss"), 5, 3, fresh=False), [{"x": 0}] * 3)
+    eventually(lambda: made.take(History(Goal("loss", "min")), 5, 3, fresh=False), [{"x": 0}] * 3)
 
 
 def test_a_fresh_one_knows_the_last_result(sampler: Counting) -> None:
-    made, history = Ahead(MADE, sampler), History("loss")
+    made, history = Ahead(MADE, sampler), History(Goal("loss", "min"))
     for results in range(20):
         made.want(history, results, 4)
         assert made.take(history, results, 1, fresh=True) == [{"x": results}]
@@ -91,7 +92,7 @@ def test_a_fresh_one_knows_the_last_result(sampler: Counting) -> None:
 
 
 def test_one_of_an_older_history_serves_until_the_new_one_is_ready(sampler: Counting) -> None:
-    made, history = Ahead(MADE, sampler), grown(History("loss"), 10)
+    made, history = Ahead(MADE, sampler), grown(History(Goal("loss", "min")), 10)
     assert made.take(history, 10, 2, fresh=True) == [{"x": 10}] * 2
     sampler.may.clear()
     grown(history, 10)
@@ -102,7 +103,7 @@ def test_one_of_an_older_history_serves_until_the_new_one_is_ready(sampler: Coun
 
 
 def test_nothing_is_made_anew_while_results_have_grown_by_little(sampler: Counting) -> None:
-    made, history = Ahead(MADE, sampler), grown(History("loss"), 100)
+    made, history = Ahead(MADE, sampler), grown(History(Goal("loss", "min")), 100)
     assert made.take(history, 100, 2, fresh=True) == [{"x": 100}] * 2
     made.want(grown(history, 3), 100, 2)
     assert made.take(history, 100, 2, fresh=False) == [{"x": 100}] * 2
@@ -111,7 +112,7 @@ def test_nothing_is_made_anew_while_results_have_grown_by_little(sampler: Counti
 
 def test_the_thread_sees_the_history_as_it_was_when_it_was_asked(sampler: Counting) -> None:
     sampler.may.clear()
-    made, history = Ahead(MADE, sampler), grown(History("loss"), 4)
+    made, history = Ahead(MADE, sampler), grown(History(Goal("loss", "min")), 4)
     made.want(history, 4, 1)
     wait_until(lambda: sampler.asked, "the thread is at work")
     grown(history, 5)
@@ -127,7 +128,7 @@ def test_a_model_is_shown_what_was_suggested_before_as_in_training() -> None:
         def suggest(self, history: History, first: int, n: int) -> list[dict[str, Any]]:
             return [{"x": len(history.running)} for _ in range(n)]
 
-    made, history = Ahead(MADE, Aside()), History("loss")
+    made, history = Ahead(MADE, Aside()), History(Goal("loss", "min"))
     assert made.take(history, 0, 3, fresh=True) == [{"x": 0}, {"x": 1}, {"x": 2}]
     assert made.take(history, 0, 5, fresh=True)[3:] == [{"x": 3}, {"x": 4}]
     assert (history.configs, history.running) == ([], {})
@@ -136,7 +137,7 @@ def test_a_model_is_shown_what_was_suggested_before_as_in_training() -> None:
 def test_a_model_that_fails_is_told_once_and_asked_again(
     sampler: Counting, caplog: pytest.LogCaptureFixture
 ) -> None:
-    made, history = Ahead(MADE, sampler), History("loss")
+    made, history = Ahead(MADE, sampler), History(Goal("loss", "min"))
     sampler.broken = "singular matrix"
     assert made.take(history, 0, 3, fresh=True) == drawn(0, 3)
     assert made.take(grown(history, 1), 1, 3, fresh=True) == drawn(1, 3)
@@ -149,7 +150,7 @@ def test_a_model_that_fails_is_told_once_and_asked_again(
 
 
 def test_what_is_past_is_not_kept(sampler: Counting) -> None:
-    made, history = Ahead(MADE, sampler), History("loss")
+    made, history = Ahead(MADE, sampler), History(Goal("loss", "min"))
     made.take(history, 0, 50, fresh=True)
     made.want(history, 40, 12)
     made.take(history, 40, 12, fresh=True)

@@ -22,6 +22,7 @@ from asha_queue.samplers import Suggestions, require
 from asha_queue.samplers.history import History, Observation
 from asha_queue.samplers.optuna import known, models
 from asha_queue.samplers.optuna.parameters import Parameters
+from asha_queue.search.goal import Goal
 from asha_queue.search.rules import check
 from asha_queue.search.space import Space, choice, grid_search, loguniform, randint, uniform
 from asha_queue.simulation import simulate
@@ -68,7 +69,7 @@ def found(model: models.Model, history: History) -> list[tuple[int, str]]:
 
 def history_of(values: Sequence[Mapping[int, float]], running: int = 0) -> History:
     """Trials at points of the plane with these values by resource, and some in training."""
-    history = History("loss")
+    history = History(Goal("loss", "min"))
     rng = np.random.default_rng(3)
     for _ in range(len(values) + running):
         history.configs.append(dict(zip(PLANE, rng.random(2).tolist(), strict=True)))
@@ -342,7 +343,7 @@ def test_what_was_known_before_the_first_trial_is_learnt_from() -> None:
     ]
     prior[3]["value"] = "NaN"
     for sampler in QUICK:
-        history = History("loss", prior)
+        history = History(Goal("loss", "min"), prior)
         model = models.MODELS[sampler](specification(PLANE, sampler=sampler))
         mean = np.mean([config["x"] for config in model.suggest(history, 0, 30)])
         assert mean > 0.6

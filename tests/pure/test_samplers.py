@@ -18,7 +18,9 @@ from asha_queue.samplers.sobol import BLOCK
 from asha_queue.samplers.started import Points, Soon, Started
 from asha_queue.search.combinations import SMALL
 from asha_queue.search.domains import Domain
+from asha_queue.search.goal import Goal, Goals
 from asha_queue.search.rules import check
+from asha_queue.search.rung import Standing
 from asha_queue.search.space import (
     Space,
     choice,
@@ -461,7 +463,7 @@ def entry(kind: str, trial: int, rung: int = 0, **fields: Any) -> dict[str, Any]
 
 
 def test_a_history_holds_every_result_with_its_resource_and_what_is_running() -> None:
-    history = History("loss")
+    history = History(Goal("loss", "min"))
     for trial in range(3):
         history.apply(scheduled(trial, {"x": trial}))
     history.apply(entry("completed", 1, metrics={"loss": 0.5}))
@@ -478,14 +480,34 @@ def test_a_history_holds_every_result_with_its_resource_and_what_is_running() ->
     assert (first, second) == (Observation(1, 0, 1, 0.5), Observation(1, 1, 3, 0.25))
     assert math.isnan(missing.value)
     assert math.isnan(failed.value)
-    again = History("loss")
+    again = History(Goal("loss", "min"))
     again.restore(json.loads(json.dumps(history.snapshot(), allow_nan=False)))
     assert again.snapshot() == history.snapshot()
+    assert again.snapshot()["results"][0] == [1, 0, 1, 0.5]
     again.apply(entry("retried", 2))
     assert [result.trial for result in again.results] == [1, 0, 1]
     assert again.running == {2: 1}
     again.apply({"type": "cancelled"})
     assert again.running == {}
+
+
+def test_a_history_of_several_metrics_and_constraints_holds_where_each_result_stands() -> None:
+    goal = Goals.of(["loss", "size"], "min", {"cost": {"max": 2.0}})
+    history, again = History(goal), History(goal)
+    for trial in range(3):
+        history.apply(scheduled(trial, {"x": trial}))
+    history.apply(entry("completed", 0, metrics={"loss": 0.5, "size": 7, "cost": 3.0}))
+    history.apply(entry("completed", 1, metrics={"loss": 0.25, "cost": 1.0}))
+    history.apply(entry("failed", 2, final=True))
+    assert history.results[0] == Observation(0, 0, 1, 0.5, Standing(0.5, (0.5, 7.0)))
+    assert history.snapshot()["results"] == [
+        [0, 0, 1, 0.5, [0.5, 7.0]],
+        [1, 0, 1, 0.0, [0.25, "NaN"]],
+        [2, 0, 1, "Infinity", ["NaN", "NaN"]],
+    ]
+    again.restore(json.loads(json.dumps(history.snapshot(), allow_nan=False)))
+    assert again.results[0] == history.results[0]
+    assert again.snapshot() == history.snapshot() == history.copy().snapshot()
 
 
 @pytest.mark.parametrize("learns", [True, False])

@@ -16,6 +16,7 @@ from asha_queue.experiment import Experiment, submit
 from asha_queue.samplers import Suggestions, suggestions
 from asha_queue.samplers.history import History, Known
 from asha_queue.samplers.sampler import Sampler
+from asha_queue.search.goal import Goal
 from asha_queue.search.space import choice, grid_search, loguniform, uniform
 from asha_queue.specification import Specification
 from asha_queue.store import connect
@@ -321,10 +322,10 @@ def test_a_sampler_that_learns_is_given_what_is_known_beside_its_own_history(
     assert made.suggest(0, 2) == [{"x": 0.25}] * 2
     assert "prior" not in made.snapshot()["history"]
     diverged: list[Mapping[str, Any]] = [{"config": {"x": 1.0}, "resource": 1, "value": "NaN"}]
-    [one] = History("loss", diverged).prior
+    [one] = History(Goal("loss", "min"), diverged).prior
     assert (one.config, one.resource) == ({"x": 1.0}, 1)
     assert math.isnan(one.value)
-    assert History("loss", known(1).prior).prior == [Known({"x": 0.5}, 9, 0.0)]
+    assert History(Goal("loss", "min"), known(1).prior).prior == [Known({"x": 0.5}, 9, 0.0)]
 
 
 # -- the field -----------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from asha_queue.samplers.history import Observation
+from asha_queue.search.rung import Standing
 
 
 def by_resource(results: Iterable[Observation]) -> dict[int, list[Observation]]:
@@ -23,6 +24,21 @@ def level(found: dict[int, list[Observation]], enough: int) -> list[Observation]
     if with_enough:
         return found[max(with_enough)]
     return max(found.values(), key=len, default=[])
+
+
+def standings(results: Iterable[Observation], enough: int) -> dict[int, Standing]:
+    """Those of the trials at that level, where only results that can be ranked count."""
+    ranked = [
+        result
+        for result in results
+        if result.standing is not None
+        and all(map(math.isfinite, [result.standing.violation, *result.standing.values]))
+    ]
+    return {
+        one.trial: one.standing
+        for one in level(by_resource(ranked), enough)
+        if one.standing is not None
+    }
 
 
 def numbers(results: Sequence[Observation], sign: float) -> list[float]:

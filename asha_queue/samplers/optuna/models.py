@@ -12,12 +12,17 @@ Rules
 * NSGA-II takes the best population of all these results as the parents of each new trial: a
   generation ends with each result (Durillo et al., "On the effect of the steady-state selection
   scheme in multi-objective genetic algorithms", EMO 2009), so none waits for stragglers.
+* NSGA-II learns from all metrics and from the constraints, which come first: the parents are the
+  best population in the order of `front.py`. A result that is not ranked is never a parent, and not
+  told. What was known before has one value only; where more counts, NSGA-II is not told of it.
+* The others learn from the leading metric alone.
 * CMA-ES has a state that moves with each population. A population here is that many results of one
   rung, in the order in which they came: only results of one rung can be compared, and the results
   of higher rungs, which are those of better trials, move it once more. It moves through them in the
   order in which populations got full, which the history tells, so it is rebuilt by going through
   the history again. Each hyperparameter that it cannot take, a choice, is drawn at random.
-* What was known before the first trial is told like results, one from beyond max_t as at max_t.
+* Else what was known before the first trial is told like results, one from beyond max_t as at
+  max_t.
 * TPE is told of LIMIT trials at most, GP of fewer: the better half of them by rank, and of the
   others those that came last. A suggestion costs the same from there on.
 """
@@ -33,6 +38,8 @@ from asha_queue.samplers.history import History, Observation
 from asha_queue.samplers.optuna import known
 from asha_queue.samplers.optuna.parameters import Parameters
 from asha_queue.samplers.optuna.study import Told, ask, told
+from asha_queue.search.goal import Goal
+from asha_queue.search.rung import Standing
 from asha_queue.specification import Specification
 
 #: Results before which every sampler draws at random.
@@ -58,6 +65,8 @@ class Model:
 
     #: Whether it keeps away from trials in training; one that does not is told of none.
     looks_aside = False
+    #: Losses that it is told of each trial.
+    objectives = 1
 
     def __init__(self, specification: Specification) -> None:
         self._seed, self._top = specification.drawn_seed, specification.max_t
@@ -71,7 +80,7 @@ class Model:
         configs = []
         for trial in range(first, first + n):
             sampler = self.sampler(self._number(trial))
-            params, _ = ask(sampler, trials, self._parameters.distributions)
+            params, _ = ask(sampler, trials, self._parameters.distributions, self.objectives)
             config = self._parameters.config(params, trial, self._seed)
             configs.append(config)
             if self.looks_aside:
@@ -155,7 +164,7 @@ class AtOneResource(Model):
         trials = chosen(sorted(losses, key=lambda trial: losses[trial]), self.limit)
         complete = [
             self.trial(
-                self.params(history, trial), loss=losses[trial], attributes=self.attributes()
+                self.params(history, trial), losses=[losses[trial]], attributes=self.attributes()
             )
             for trial in trials
         ]
@@ -179,6 +188,31 @@ class Gp(AtOneResource):
 
 class NsgaII(AtOneResource):
     enough = POPULATION
+
+    def __init__(self, specification: Specification) -> None:
+        super().__init__(specification)
+        self._goal = specification.goal
+        self._signs = [-1.0 if goal.mode == "max" else 1.0 for goal in self._goal.objectives]
+        self.objectives = len(self._signs)
+
+    def trials(self, history: History) -> list[Told]:
+        if isinstance(self._goal, Goal):
+            return super().trials(history)
+        standings = known.standings(history.results, self.enough)
+        rung = self._goal.rung(1)
+        for trial, standing in standings.items():
+            rung.add(trial, standing)
+        ranked = rung.promotable(len(standings))  # of a reduction factor of 1, which are all
+        return [
+            self._standing(self.params(history, trial), standings[trial])
+            for trial in chosen(ranked, self.limit)
+        ]
+
+    def _standing(self, params: dict[str, Any], standing: Standing) -> Told:
+        losses = [sign * value for sign, value in zip(self._signs, standing.values, strict=True)]
+        trial = self.trial(params, losses=losses, attributes=self.attributes())
+        trial.set_constraint("violation", standing.violation)
+        return trial
 
     def sampler(self, seed: int) -> Any:
         return NSGAIISampler(seed=seed, population_size=POPULATION)
@@ -214,7 +248,7 @@ class CmaEs(Model):
         if not self._seen:
             return []
         params = self._numbers(history, self._seen[0])
-        return [self.trial(params, loss=0.0, attributes=self._state)]
+        return [self.trial(params, losses=[0.0], attributes=self._state)]
 
     def _go_through(self, history: History) -> None:
         results = self.results(history)
@@ -232,7 +266,9 @@ class CmaEs(Model):
         sampler = self.sampler(self._number(self._generation))
         member = {sampler._attr_key_generation: self._generation}
         trials = [
-            self.trial(self._numbers(history, result), loss=loss, attributes=member | self._state)
+            self.trial(
+                self._numbers(history, result), losses=[loss], attributes=member | self._state
+            )
             for result, loss in zip(population, known.numbers(population, self._sign), strict=True)
         ]
         space = {name: self._parameters.distributions[name] for name in self._names}

@@ -24,19 +24,20 @@ def told(
     params: Mapping[str, Any],
     distributions: Mapping[str, Any],
     *,
-    loss: float | None = None,
+    losses: Sequence[float] | None = None,
     steps: Mapping[int, float] | None = None,
     attributes: Mapping[str, Any] | None = None,
 ) -> Told:
-    """A trial: complete with a loss, pruned with steps, which may be none, else running."""
+    """A trial: complete with losses, pruned with steps, which may be none, else running."""
     state = TrialState.RUNNING if steps is None else TrialState.PRUNED
-    if loss is not None:
+    if losses is not None:
         state = TrialState.COMPLETE
     return Told(
         number=-1,
         trial_id=-1,
         state=state,
-        value=loss,
+        value=None,
+        values=losses,
         datetime_start=_WHEN,
         datetime_complete=None if state == TrialState.RUNNING else _WHEN,
         params=params,
@@ -48,7 +49,7 @@ def told(
 
 
 def ask(
-    sampler: Any, trials: Sequence[Told], distributions: Mapping[str, Any]
+    sampler: Any, trials: Sequence[Told], distributions: Mapping[str, Any], objectives: int = 1
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """What the sampler suggests after these trials: parameters, and the attributes that it leaves.
 
@@ -58,7 +59,12 @@ def ask(
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # a new study is not worth a line
     try:
-        study = optuna.create_study(storage=storage, sampler=sampler, study_name="asha-queue")
+        study = optuna.create_study(
+            storage=storage,
+            sampler=sampler,
+            study_name="asha-queue",
+            directions=["minimize"] * objectives,
+        )
     finally:
         optuna.logging.set_verbosity(verbosity)
     for trial in trials:

@@ -14,6 +14,7 @@ from asha_queue.samplers import trees
 from asha_queue.samplers.encoding import Rows
 from asha_queue.samplers.history import History, Observation
 from asha_queue.samplers.optuna import OPTUNA
+from asha_queue.search.goal import Goal
 from asha_queue.search.space import uniform
 from asha_queue.specification import Specification
 from tests.benchmarks.quality.play import Sampler
@@ -83,7 +84,7 @@ class Suggested:
             sampler=name,
         )
         self._sampler = OPTUNA[name](specification)
-        self._history = History("loss")
+        self._history = History(Goal("loss", "min"))
         self._rows = Nearest(task)
         #: The trial that has each row.
         self._trials: dict[int, int] = {}
