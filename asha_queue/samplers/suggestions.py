@@ -4,7 +4,8 @@ Rules
 
 * Trial i gets `initial_configs[i]` if there is one; what that leaves open is the sampler's. A
   sampler that does not learn would make nothing of what `warm_start` knows: the best few
-  configurations of that, up to one for each `reduction_factor` of `num_samples`, come next.
+  configurations of that, up to one for each `reduction_factor` of `num_samples`, come next;
+  also where several metrics or constraints count, as no sampler learns from a single value there.
 * In a small discrete space (`started.py`) a suggestion that was started before is drawn again at
   random, at most REDRAWS times; then the next new configuration is taken. What the user wants is
   never exchanged.
@@ -28,6 +29,8 @@ from asha_queue.samplers.sobol import Sobol
 from asha_queue.samplers.started import Points, Soon, Started
 from asha_queue.samplers.trees import Trees
 from asha_queue.search.domain import text
+from asha_queue.search.goal import Goal
+from asha_queue.search.rung import number
 from asha_queue.specification import Specification
 
 #: Random draws in search of a new configuration, before the next one is taken instead.
@@ -74,12 +77,13 @@ class Suggestions:
         self._specification = specification
         self._space = specification.parameters
         self._sampler = SAMPLERS[specification.sampler](specification)
-        self._history = History(specification.goal, specification.prior)
+        learnt = self._sampler.learns and isinstance(specification.goal, Goal)
+        self._history = History(specification.goal, specification.prior if learnt else ())
         self._ahead = (
             Ahead(specification, self._sampler) if ahead and self._sampler.learns else None
         )
         self._first = [*specification.initial_configs]
-        if not self._sampler.learns:
+        if not learnt:
             self._first += self._best_known()
         self._points = Points.of(self._space)
         self._started = Started(self._points.size) if self._points else None
@@ -145,9 +149,9 @@ class Suggestions:
     def _best_known(self) -> list[dict[str, Any]]:
         """The best configurations of other experiments, without those tried first anyway."""
         made = self._specification
-        numbers = (one for one in self._history.prior if math.isfinite(one.value))
+        numbers = (one for one in made.prior if math.isfinite(number(one["value"])))
         told = set(map(text, made.initial_configs))
-        best = {text(one.config): one.config for one in numbers}
+        best = {text(one["config"]): one["config"] for one in numbers}
         new = [config for written, config in best.items() if written not in told]
         return new[: min(TRIED, made.num_samples // made.reduction_factor)]
 

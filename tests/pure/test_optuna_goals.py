@@ -190,3 +190,14 @@ def test_a_simulated_search_with_several_metrics_keeps_every_rule() -> None:
     result = simulate(made, lambda config, t: conflicting(config), lambda config, start, target: 1)
     assert check(result.journal) == []
     assert result.state == "finished"
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"metric": "one", "constraints": {"cost": {"max": 0.5}}}, {"sampler": "trees"}]
+)
+def test_of_what_was_known_the_best_is_tried_first_where_more_counts(changes: Any) -> None:
+    prior = [{"config": dict.fromkeys(CUBE, n / 40), "resource": 9, "value": n} for n in range(40)]
+    made = of(**changes)
+    configs = Suggestions(of(prior=prior, **changes)).suggest(0, 12)
+    assert configs[:10] == [dict.fromkeys(CUBE, n / 40) for n in range(10)]
+    assert configs[10:] == Suggestions(made).suggest(10, 2)
