@@ -5,7 +5,8 @@ Rules
 * A row is a configuration and the logarithm of the resource it was trained to: early results, of
   which there are many, say what later ones, of which there are few, do not (multi-fidelity).
 * Learnt is a result's rank among all, whatever their resource: no scale and no outlier of a metric
-  changes anything, and what diverged or failed is the worst.
+  changes anything, and what diverged or failed is the worst. Of several metrics each has ranks of
+  its own, and the same trees learn them all.
 * n results of one resource weigh as much as the square root of n of them, each alike: else the
   many early ones would have the say where early values mislead.
 * At most LEARNT results are learnt from: those of the highest resources, up to half of them; then
@@ -59,7 +60,7 @@ class Forest:
     Args:
         rows: results × columns, the configurations.
         resources: what each was trained to.
-        losses: smaller is better; whatever is not finite is the worst.
+        losses: results × metrics; smaller is better, whatever is not finite is the worst.
         seed: of the splits.
     """
 
@@ -67,14 +68,18 @@ class Forest:
         forest = load()(n_estimators=TREES, max_features=1.0, random_state=seed, n_jobs=1)
         _, place, counts = np.unique(resources, return_inverse=True, return_counts=True)
         weights = 1 / np.sqrt(counts)[place]
-        forest.fit(_beside(rows, resources), ranks(losses), weights)
+        #: Of what was learnt, results × metrics.
+        self.ranks = np.stack([ranks(column) for column in losses.T], axis=1)
+        alone = self.ranks.shape[1] == 1  # of which scikit-learn wants a flat array
+        forest.fit(_beside(rows, resources), self.ranks.ravel() if alone else self.ranks, weights)
         self._trees = [tree.tree_ for tree in forest.estimators_]
 
     def predict(self, tree: int, rows: Rows, resource: float) -> Floats:
-        """What one tree makes of configurations trained to a resource; smaller is better."""
+        """What one tree makes of configurations trained to a resource, in each metric; smaller is
+        better."""
         table = _beside(rows, np.full(len(rows), resource))
-        predicted: Floats = self._trees[tree].predict(table)[:, 0]
-        return predicted
+        predicted: Floats = self._trees[tree].predict(table)
+        return predicted.reshape(len(rows), -1)
 
 
 def ranks(losses: Floats) -> Floats:

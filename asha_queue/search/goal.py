@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
 from asha_queue.errors import SpecificationError
-from asha_queue.search.front import Front
+from asha_queue.search.front import Floats, Front
 from asha_queue.search.rung import Constrained, Ranking, Rung, Standing, number
 
 #: Share of the sum beside the largest part in `scalarised`, Knowles' rho.
@@ -145,18 +145,18 @@ class Goals:
         return Constrained(eta, modes[0]) if len(modes) == 1 else Front(eta, modes)
 
 
-def scalarised(losses: Sequence[float], weights: Sequence[float], violation: float = 0.0) -> float:
-    """Several losses as one, for a sampler that learns a single number: the augmented Chebyshev
-    norm, max(w·l) + 0.05 · sum(w·l), plus the violation.
+def scalarised(losses: Floats, weights: Floats) -> Floats:
+    """The losses in each row as one, for a sampler that compares single numbers: the augmented
+    Chebyshev norm, max(w·l) + 0.05 · sum(w·l).
 
     Its minima, over all weights, are the whole Pareto front, also where that is not convex, which a
-    weighted sum's are not. The losses should be scaled to [0, 1], best to worst, so that no result
-    which meets the constraints and is good is worse than one that violates them by more than that.
+    weighted sum's are not. Losses should be scaled to [0, 1], best to worst.
 
     Source: Knowles, "ParEGO", IEEE Transactions on Evolutionary Computation 10 (1), 2006, eq. 2.
     """
-    weighted = [weight * loss for weight, loss in zip(weights, losses, strict=True)]
-    return max(weighted) + SUM * sum(weighted) + violation
+    weighted = losses * weights
+    best: Floats = weighted.max(1) + SUM * weighted.sum(1)
+    return best
 
 
 def named(metric: str | list[str]) -> str | list[str]:

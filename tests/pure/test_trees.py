@@ -216,7 +216,7 @@ def test_what_only_long_training_shows_is_learnt_from_it() -> None:
     rng = np.random.default_rng(0)
     rows = rng.random((300, 2), dtype=np.float32)
     resources = np.where(np.arange(300) < 240, 1.0, 64.0)
-    losses = np.where(resources == 1, rows[:, 0], 1 - rows[:, 0])
+    losses = np.where(resources == 1, rows[:, 0], 1 - rows[:, 0])[:, None]
     grown = Forest(rows, resources, losses, seed=0)
     asked = np.array([[0.1, 0.5], [0.9, 0.5]], np.float32)
     late = np.mean([grown.predict(tree, asked, 64) for tree in range(forest.TREES)], axis=0)
