@@ -380,20 +380,20 @@ class Specification(BaseModel):
     def differences(self, other: "Specification") -> list[str]:
         """What `other`, the one newly given, changes; empty when it is the same experiment.
 
-        A seed of None asks for no particular one, and an empty digest is not known yet. What the
-        experiments of `warm_start` have brought by now is no difference: it was looked up once.
+        A seed of None asks for no particular one, nor does a sampler that is left out, or hedging:
+        an earlier version had other defaults. An empty digest is not known yet, and `prior` was
+        looked up once.
         """
         mine, theirs = self.to_json(), other.to_json()
         if other.seed is None:
             theirs["seed"] = mine["seed"]
+        for field in {"hedge", "sampler"} - other.model_fields_set:
+            theirs[field] = mine[field]
         sentences = []
         if self.digest and other.digest and self.digest != other.digest:
             sentences.append(f"the program {other.train.partition(':')[0]} has changed")
         for fields in (mine, theirs):
             del fields["digest"], fields["prior"]
             fields.update({f"space.{key}": value for key, value in fields.pop("space").items()})
-        for field in {**mine, **theirs}:
-            old, new = (fields.get(field, "absent") for fields in (mine, theirs))
-            if old != new:
-                sentences.append(f"{field}: {old} -> {new}")
-        return sentences
+        changes = ((f, mine.get(f, "absent"), theirs.get(f, "absent")) for f in {**mine, **theirs})
+        return sentences + [f"{f}: {old} -> {new}" for f, old, new in changes if old != new]

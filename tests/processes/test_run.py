@@ -72,7 +72,7 @@ def test_another_experiment_learns_from_the_first_and_has_what_depends_on_an_opt
         PROGRAM.replace("Trial, uniform", "Trial, choice, uniform")
         .replace('"quick"', '"next"')
         .replace('{"x": uniform(0, 1)}', space)
-        .replace("seed=1", f"seed=1, warm_start=[{source!r}]")
+        .replace("seed=1", f"seed=1, sampler='random', warm_start=[{source!r}]")
         .replace('trial.config["x"] +', "value(trial.config['x']) +")
     )
     value = 'def value(x):\n    return x["at"] if isinstance(x, dict) else x\n'

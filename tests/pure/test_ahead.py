@@ -22,6 +22,7 @@ MADE = Specification(
     mode="min",
     max_t=9,
     seed=7,
+    sampler="random",
     space={"x": uniform(0, 1)},
 )
 

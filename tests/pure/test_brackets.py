@@ -33,6 +33,7 @@ EXPERIMENT = Specification(
     brackets=3,
     num_samples=60,
     seed=0,
+    sampler="random",
 )
 
 

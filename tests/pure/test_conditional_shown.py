@@ -48,7 +48,7 @@ def loss(config: Any, step: int) -> float:
 
 @pytest.fixture(scope="module")
 def result() -> Result:
-    return result_of(played(specification(space=SPACE, num_samples=60), loss))
+    return result_of(played(specification(space=SPACE, num_samples=60, sampler="random"), loss))
 
 
 def test_every_figure_is_drawn(result: Result) -> None:

@@ -22,6 +22,7 @@ EXPERIMENT = Specification(
     reduction_factor=3,
     num_samples=12,
     seed=0,
+    sampler="random",
 )
 CORRECT = simulate(
     EXPERIMENT,

@@ -56,7 +56,7 @@ BOTH = pytest.mark.parametrize("sampler", ["random", "sobol"])
 def specification(space: dict[str, Any], **changes: Any) -> Specification:
     fields = {"name": "s", "train": "s.py:train", "metric": "loss", "mode": "min", "max_t": 9}
     numbers = {"reduction_factor": 3, "num_samples": 40, "seed": 7}
-    return Specification(**{**fields, **numbers, "space": space, **changes})
+    return Specification(**{**fields, **numbers, "space": space, "sampler": "random", **changes})
 
 
 def scheduled(trial: int, config: dict[str, Any]) -> dict[str, Any]:

@@ -71,7 +71,7 @@ def test_fields_that_are_not_given_have_their_defaults() -> None:
         "hedge": True,
         "num_samples": 64,
         "seed": None,
-        "sampler": "random",
+        "sampler": "trees",
         "initial_configs": [],
         "warm_start": [],
         "retries": 1,
@@ -157,8 +157,8 @@ def test_a_specification_knows_its_ladder_its_space_and_its_number_of_trials() -
             "constraints['a']={'min': 3, 'max': 2}: no number is at least the one and at most the",
         ),
         ({"seed": -1}, "seed=-1: must be a whole number of at least 0, or None for any"),
-        ({"sampler": "sobel"}, "sampler='sobel': must be 'random', 'sobol' for points that"),
-        ({"sampler": None}, "sampler=None: must be 'random', 'sobol' for"),
+        ({"sampler": "sobel"}, "sampler='sobel': must be 'trees' for a model that learns"),
+        ({"sampler": None}, "sampler=None: must be 'trees' for"),
         ({"initial_configs": {"lr": 1}}, "initial_configs={'lr': 1}: must be a list of"),
         ({"initial_configs": [3]}, "initial_configs[0]=3: must be a dict of hyperparameters"),
         (
@@ -300,7 +300,7 @@ def test_an_experiment_submitted_before_there_were_samplers_goes_on() -> None:
 def test_another_sampler_or_other_initial_configurations_are_a_difference() -> None:
     changed = specification(sampler="sobol", initial_configs=[{"lr": 0.1}])
     assert specification().differences(changed) == [
-        "sampler: random -> sobol",
+        "sampler: trees -> sobol",
         "initial_configs: [] -> [{'lr': 0.1}]",
     ]
 

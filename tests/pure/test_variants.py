@@ -37,6 +37,7 @@ def experiment(**changes: Any) -> Specification:
         "reduction_factor": 3,
         "num_samples": 60,
         "seed": 0,
+        "sampler": "random",
     }
     return Specification(**{**fields, **changes})
 

@@ -40,6 +40,7 @@ SPECIFICATION = Specification(
     reduction_factor=3,
     num_samples=30,
     seed=5,
+    sampler="random",
 )
 
 
