@@ -68,6 +68,7 @@ def simulation(trials: int, workers: int) -> None:
         max_t=64,
         num_samples=trials,
         seed=0,
+        sampler="random",
     )
     began = time.perf_counter()
     result = simulate(

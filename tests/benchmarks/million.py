@@ -30,6 +30,7 @@ def experiment(trials: int = 10_000) -> Specification:
         reduction_factor=2,
         num_samples=trials,
         seed=0,
+        sampler="random",
     )
 
 
