@@ -129,8 +129,8 @@ class Coordinator:
         if not decisions:
             return False
         new = sum(decision.rung == 0 for decision in decisions)
-        # a single worker's run is repeatable, and nobody else waits for its sampler
-        fresh = self._allowed() == 1
+        # a single worker's run is repeatable, and no other experiment waits for its sampler
+        fresh = self._allowed() == 1 and self._alone
         configs = iter(self.fold.suggestions.suggest(search.started, new, fresh))
         segments = [
             ScheduledSegment(
