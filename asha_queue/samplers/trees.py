@@ -212,7 +212,11 @@ class Trees(Sampler):
             for one in self._space.hyperparameters
             if one.key in held and not isinstance(one.domain, GridSearch)
         ]
-        moving = int(rng.integers(len(known))) if known else 0  # at least this one
+        # at least this one, a number if there is one: a choice may be drawn as it was, and a
+        # configuration that was trained before tells nothing
+        places = range(len(known))
+        numbers = [place for place in places if known[place][0].key in self._encoding.shares]
+        moving = int(rng.choice(numbers or places)) if known else 0
         for place, (one, value) in enumerate(known):
             if place != moving and rng.random() < KEPT:
                 values[one.key] = value

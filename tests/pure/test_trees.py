@@ -277,6 +277,14 @@ assert "sklearn.ensemble" in sys.modules
     subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
 
 
+def test_no_configuration_is_trained_twice_where_one_number_can_be_another() -> None:
+    space = {"lr": loguniform(1e-4, 1), "a": choice([1, 2]), "b": choice(["x", "y"])}
+    made = specification(space, num_samples=200)
+    result = simulate(made, lambda c, t: {"loss": c["lr"] + c["a"]}, lambda c, a, b: b - a, 4)
+    configs = [json.dumps(trial.config) for trial in result.trials]
+    assert len(set(configs)) == len(configs)
+
+
 # -- configurations as numbers -------------------------------------------------------------------
 
 
