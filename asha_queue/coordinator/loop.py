@@ -132,6 +132,8 @@ class Coordinator:
         # a single worker's run is repeatable, and no other experiment waits for its sampler
         fresh = self._allowed() == 1 and self._alone
         configs = iter(self.fold.suggestions.suggest(search.started, new, fresh))
+        if time.monotonic() >= self._next_tick:
+            return True  # that took a while: renew the lead before anything is decided
         segments = [
             ScheduledSegment(
                 trial=decision.trial,

@@ -3,8 +3,7 @@
 Rules
 
 * One thread makes suggestions, one trial after the other, from a copy of the history as it was when
-  they were asked for. It ends when there is nothing left to make; it never sees what changes. The
-  first one imports what the sampler needs, so that a coordinator leads at once.
+  they were asked for. It ends when there is nothing left to make; it never sees what changes.
 * What was made for the trials before is in training in that copy: a model that keeps away from what
   is in training does not suggest the same once more.
 * A suggestion made from an older history is good enough while the results have grown by no more
@@ -31,7 +30,7 @@ GROWTH = 0.05
 #: Seconds that are waited for suggestions in the making.
 PATIENCE = 0.05
 #: Seconds that are waited for those that know the last result, when that is asked for.
-FRESH_PATIENCE = 5.0
+FRESH_PATIENCE = 0.5
 
 log = logging.getLogger("sampler")
 
@@ -63,7 +62,6 @@ class Ahead:
         self._open: set[int] = set()
         self._revision = -1
         self._working = False
-        self._loaded = False  # only the thread looks at it
         self._said = ""
 
     def want(self, history: History, first: int, n: int) -> None:
@@ -122,9 +120,6 @@ class Ahead:
                     self._working = False
                     return
                 (history, trials), self._wanted = self._wanted, None
-            if not self._loaded and not self._sampler.missing():
-                self._sampler.load()
-                self._loaded = True
             for trial in trials:
                 made = Made(history.revision, len(history.results), self._suggest(history, trial))
                 if made.config is not None and trial == len(history.configs):

@@ -58,11 +58,9 @@ def require(specification: Specification) -> None:
 def prepare(specification: Specification) -> None:
     """Imports what its sampler needs, which takes seconds, before anything waits for a suggestion.
 
-    Nothing happens when that is not installed: then suggesting says so. Nor for a sampler that
-    learns: its thread imports what it needs (`ahead.py`), and nobody waits for that.
+    Nothing happens when that is not installed: then suggesting says so.
     """
-    sampler = SAMPLERS[specification.sampler]
-    if not sampler.learns and not sampler.missing():
+    if not (sampler := SAMPLERS[specification.sampler]).missing():
         sampler.load()
 
 
