@@ -82,6 +82,7 @@ def fields(**changed: Any) -> dict[str, Any]:
         "grace_period": 1,
         "reduction_factor": 3,
         "num_samples": 60,
+        "sampler": "random",  # coordinators are killed faster than they import a model
         "seed": 3,
         **changed,
     }
