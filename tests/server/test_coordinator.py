@@ -331,6 +331,26 @@ def test_no_decision_waits_for_a_model(store: Store, monkeypatch: pytest.MonkeyP
     assert check(journal) == []
 
 
+def test_a_leader_that_has_waited_for_a_model_renews_its_lead_before_it_schedules(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uid = store.submit(uuid.uuid4().hex, TREES.name, TREES.to_json())
+    store.beat("cpu0@test", INFO)
+    coordinator = Coordinator(store, Queue(), uid)
+    suggest, waits = coordinator.fold.suggestions.suggest, iter([True])
+
+    def slow(first: int, n: int, fresh: bool = True) -> list[dict]:
+        if next(waits, False):
+            coordinator._next_tick = 0.0  # as if it had taken longer than that
+        return suggest(first, n, fresh)
+
+    monkeypatch.setattr(coordinator.fold.suggestions, "suggest", slow)
+    assert coordinator.turn()
+    assert [e["type"] for e in store.read(uid, "0-0").entries] == ["submitted"]
+    assert coordinator.turn()
+    assert "scheduled" in [e["type"] for e in store.read(uid, "0-0").entries]
+
+
 def test_several_workers_train_what_trees_suggest(store: Store) -> None:
     uid = store.submit(uuid.uuid4().hex, TREES.name, TREES.to_json())
 
