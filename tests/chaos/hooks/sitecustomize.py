@@ -47,7 +47,7 @@ def install(hooks: str) -> None:
     from asha_queue.checkpoints import manifest
     from asha_queue.store.connection import Connection
 
-    original, leaders = Connection.run, dict[str, str]()
+    original, led = Connection.run, dict[str, Any]()
 
     def run(self: Connection, name: str, where: Sequence[str], *args: str | int) -> Any:
         reach(hooks, f"{name}:before")
@@ -57,8 +57,9 @@ def install(hooks: str) -> None:
         uid = where[0].rpartition(":")[2]
         if name in DECISIONS or (name in FENCED and answer == "stale"):
             note(hooks, script=name, uid=uid, answer=answer, begun=begun, at=time.monotonic())
-        elif name == "lead" and leaders.get(uid) != answer[1]:
-            leaders[uid] = answer[1]
+        # by the term too: one that was frozen leads again, and never saw who led in between
+        elif name == "lead" and led.get(uid) != answer[:2]:
+            led[uid] = answer[:2]
             note(hooks, script=name, uid=uid, answer=answer[1], begun=begun, at=time.monotonic())
         return answer
 
