@@ -29,6 +29,10 @@ class TrialStopped(BaseException):
     """
 
 
+class TargetReached(TrialStopped):
+    """Raised out of `tune.report` at the last report that a segment is to bring. Let it pass."""
+
+
 class CheckpointError(AshaQueueError):
     """Root of what can be wrong with a checkpoint."""
 

@@ -89,6 +89,7 @@ class Experiment(Specification):
             ProgramError: the program cannot be found, or no worker can run it.
             Interrupted: Ctrl-C or SIGTERM came; the same call goes on where it was.
         """
+        programs.end_loading()
         specification, roots = self.resolved()
         place = where.storage(storage, specification.storage)
         shown = progress or view()
@@ -132,6 +133,7 @@ class Experiment(Specification):
         """Leaves the experiment to a standing coordinator (`asha-queue coordinator`); returns at
         once. Arguments and errors are those of `run`; a broker is needed.
         """
+        programs.end_loading()
         specification, _ = self.resolved()
         place = where.broker(broker)
         if place is None:

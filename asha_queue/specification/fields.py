@@ -29,6 +29,11 @@ class Fields(BaseModel):
         pattern=_TRAIN.pattern,
         description="a function at the top of a file, or a text such as 'file.py:function'",
     )
+    dialect: Literal["trial", "ray"] = Field(
+        default="trial",
+        description="what the program is called with: 'trial' for a Trial, 'ray' for a config, as "
+        "functions for Ray Tune are",
+    )
     space: dict[str, Any] = Field(description="a dict of domains, constants and nested dicts")
     metric: str | list[str] = Field(
         description="the name of the reported number to rank trials by, or a list of such names"

@@ -8,6 +8,8 @@ change while workers run, so
 * the bytes that are executed are the ones that were compared with the experiment's digest;
 * a file is executed once per (path, content) under a private module name, so that two versions of
   it can be loaded side by side. It is never `__main__`.
+* a file that starts a search when it is executed, without asking for `__main__`, is loaded up to
+  there: its functions are defined by then, and a search must not start another of itself.
 """
 
 import ast
@@ -26,8 +28,20 @@ SHOWN = 12
 
 #: Names of the modules that were there before the first program was executed.
 _before: frozenset[str] = frozenset()
+#: Whether one is being executed.
+_loading = False
 #: The entry of sys.path that is the folder of the program executed last.
 _folder: str | None = None
+
+
+class _Loaded(BaseException):
+    """Raised out of what must not happen while a program is loaded."""
+
+
+def end_loading() -> None:
+    """Called by what starts a search: ends the loading of the program in which that stands."""
+    if _loading:
+        raise _Loaded
 
 
 def resolve(program: str, cwd: Path) -> tuple[str, list[Path]]:
@@ -157,12 +171,18 @@ def _execute(path: Path, source: bytes) -> ModuleType:
     module = module_from_spec(spec)
     # dataclasses and pickle look classes up by their module's name, already while it is executed
     sys.modules[name] = module
+    global _loading
+    outer, _loading = _loading, True
     try:
         exec(compile(source, str(path), "exec"), module.__dict__)
+    except _Loaded:
+        pass
     except (Exception, SystemExit) as error:
         del sys.modules[name]
         reason = f"{type(error).__name__}: {error}"
         raise ProgramError(f"program {path} cannot be imported: {reason}") from error
+    finally:
+        _loading = outer
     return module
 
 

@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any
 
 from asha_queue.errors import ProgramError, UnknownExperiment
-from asha_queue.training import programs
+from asha_queue.training import dialects
 from asha_queue.training.segment import ClaimedSegment
 from asha_queue.training.site import Ending, Message, Site, answered, refuse
 
@@ -70,7 +70,7 @@ def _load(site: Site, message: Message, specification: dict[str, Any]) -> Callab
     site.line.loading(message.uid, message.trial, message.rung, message.attempt)
     site.pulse.begin(0, None)
     try:
-        return programs.load(specification["train"], site.roots, specification["digest"])
+        return dialects.program(specification, site.roots)
     except ProgramError:
         raise
     except BaseException as error:

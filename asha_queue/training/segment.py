@@ -40,6 +40,7 @@ from asha_queue.errors import (
 from asha_queue.settings import ASIDE
 from asha_queue.store.contract import Claim, Description, Outcome
 from asha_queue.store.journal import encode
+from asha_queue.training.current import running
 from asha_queue.training.leftovers import end_leftovers
 from asha_queue.training.line import Granted
 from asha_queue.training.output import log_file, redirected
@@ -191,9 +192,10 @@ class ClaimedSegment:
             attempt=self._claim.attempt,
             device=self._site.device,
             checkpoint=restored.folder,
+            metrics=self._metrics_at(restored.resource),
         )
         process = os.getpid()
-        with redirected(self._log_path()), unchanged():
+        with redirected(self._log_path()), unchanged(), running(trial):
             self._site.pulse.begin(self.progress.start, self._specification.get("report_timeout"))
             try:
                 returned = program(trial)
@@ -214,6 +216,11 @@ class ClaimedSegment:
                 self._site.pulse.end()
                 self._end_leftovers()
         return ""
+
+    def _metrics_at(self, resource: int) -> dict[str, float]:
+        """What the checkpoint of that resource was saved with."""
+        saved = (one["metrics"] for one in self._claim.checkpoints if one["resource"] == resource)
+        return next(saved, None) or {}
 
     def _end_fork(self) -> NoReturn:
         """In a process that the program has forked, and that came back from it."""

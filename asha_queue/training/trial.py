@@ -63,6 +63,8 @@ class Trial:
     device: str
     #: Folder of the checkpoint to go on from (read it only), or None when starting from nothing.
     checkpoint: Path | None
+    #: What was reported at the step of that checkpoint.
+    metrics: dict[str, float]
 
     def __init__(
         self,
@@ -75,6 +77,7 @@ class Trial:
         attempt: int,
         device: str,
         checkpoint: Path | None,
+        metrics: Mapping[str, float] | None = None,
     ) -> None:
         self._segment = segment
         self.number = number
@@ -86,11 +89,18 @@ class Trial:
         self.attempt = attempt
         self.device = device
         self.checkpoint = checkpoint
+        self.metrics = dict(metrics or {})
 
     @property
     def draining(self) -> bool:
         """Whether the segment is wanted back: save, and return soon."""
         return self._segment.draining()
+
+    @property
+    def reported(self) -> dict[str, float] | None:
+        """The metrics of the last step that was reported in this segment, or None."""
+        last = self._segment.progress.last
+        return dict(last[1]) if last else None
 
     def steps(self) -> Iterator[int]:
         """The steps of this segment, start + 1 to target; ends early, but after one step at least,
@@ -107,6 +117,10 @@ class Trial:
 
         Raises ReportError for what is no number and for steps that go back or beyond the target.
         """
+        self.record(step, metrics)
+
+    def record(self, step: int | None, metrics: Mapping[str, object]) -> None:
+        """Reports metrics that are in a dict, of which one may be called `step`."""
         self._segment.go_on()
         self._segment.live(*self._segment.progress.report(step, metrics))
 

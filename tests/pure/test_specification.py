@@ -59,6 +59,7 @@ def test_fields_that_are_not_given_have_their_defaults() -> None:
     assert specification().to_json() == {
         "name": "digits",
         "train": "digits.py:train",
+        "dialect": "trial",
         "space": {"lr": {"loguniform": [1e-4, 1.0]}, "hidden": {"choice": [16, 32]}},
         "metric": "accuracy",
         "mode": "max",
@@ -202,7 +203,7 @@ def test_a_specification_knows_its_ladder_its_space_and_its_number_of_trials() -
         ({"train": 3}, "train=3: must be a function at the top of a file"),
         ({"train": print}, "train=<built-in function print>: workers cannot find it by name"),
         ({"num_sample": 3}, "num_sample=3: there is no such field; did you mean num_samples?"),
-        ({"gpus": 3}, "gpus=3: there is no such field; the fields are name, train, space"),
+        ({"gpus": 3}, "gpus=3: there is no such field; the fields are name, train, dialect, space"),
         ({"variant": "stoping"}, "variant='stoping': must be 'promotion', 'delayed' for no more"),
         ({"variant": "pasha", "brackets": 2}, "brackets=2: cannot go with variant='pasha'"),
         (

@@ -1,0 +1,16 @@
+"""What a program is called with: each dialect makes its function one of a `Trial`."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from asha_queue.training import programs, ray
+from asha_queue.training.trial import Trial
+
+
+def program(specification: Mapping[str, Any], roots: Sequence[Path]) -> Callable[[Trial], object]:
+    """What trains a segment of this experiment, found in `roots`; ProgramError if it is not."""
+    function = programs.load(specification["train"], roots, specification["digest"])
+    if specification.get("dialect") == "ray":
+        return ray.program(function, specification["metric"])
+    return function
