@@ -12,12 +12,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from asha_queue import samplers, where
+from asha_queue import samplers, trackers, where
 from asha_queue.coordinator.drive import Drive
 from asha_queue.coordinator.exports import JOURNAL_FILE
 from asha_queue.coordinator.loss import remedy, told
 from asha_queue.errors import (
     LostExperiment,
+    ProgramError,
     SpecificationError,
     StoreUnavailable,
     UnknownExperiment,
@@ -30,6 +31,7 @@ from asha_queue.queue import Publisher
 from asha_queue.result import Result
 from asha_queue.settings import TICK
 from asha_queue.specification import Specification
+from asha_queue.specification.trackers import OWN
 from asha_queue.store import connect
 from asha_queue.store.contract import Store
 from asha_queue.terminal.view import View, view
@@ -42,6 +44,8 @@ SHOW_EVERY = 0.25
 SHOW_WITHIN = 0.1
 #: Seconds without a worker after which the run says so.
 HINT_AFTER = 10.0
+#: Seconds between two looks at trackers that have not been told all of an ended experiment.
+WAIT_FOR_TRACKERS = 0.1
 #: Seconds between two attempts to reach a store that does not answer.
 TRY_AGAIN = 0.3
 
@@ -120,7 +124,7 @@ class Experiment(Specification):
                 folder = Path(place.url) / specification.name
                 uid, said = submit(store, specification, folder, fresh)
                 shown.say(said)
-                return _coordinate(store, server.url, uid, folder, local, watched, shown)
+                return _coordinate(store, server.url, uid, folder, roots, local, watched, shown)
             finally:
                 if watched:
                     watched.stop()
@@ -159,7 +163,23 @@ class Experiment(Specification):
         path = programs.locate(reference, roots)
         programs.require(path, reference.rpartition(":")[2])
         fields = self.to_json() | {"train": reference, "digest": programs.digest(path)}
+        fields["trackers"] = [_found(tracker, roots) for tracker in self.trackers]
         return Specification.from_json(fields), roots
+
+
+def _found(tracker: str, roots: list[Path]) -> str:
+    """A tracker as coordinators find it: the file of a class of one's own is looked for, and its
+    folder added to `roots`."""
+    if not OWN.match(tracker):
+        return tracker
+    try:
+        reference, folders = programs.resolve(tracker, Path.cwd())
+        path = programs.locate(reference, folders)
+        programs.require(path, reference.rpartition(":")[2])
+    except ProgramError as error:
+        raise SpecificationError(f"trackers={tracker!r}: {error}") from None
+    roots += [folder for folder in folders if folder not in roots]
+    return reference
 
 
 def submit(
@@ -173,6 +193,7 @@ def submit(
     what its sampler needs is not installed, or when there is nothing to learn from as it asks for.
     """
     samplers.require(specification)  # before anything is deleted
+    trackers.require(specification.trackers)
     name, learnt = specification.name, ""
     if fresh or store.uid(name) is None:  # one that goes on knows what it knew
         specification, learnt = informed(store, specification)
@@ -225,12 +246,13 @@ def _coordinate(
     url: str,
     uid: str,
     folder: Path,
+    roots: list[Path],
     local: Local | None,
     flower: Flower | None,
     shown: View,
 ) -> Result:
     """Coordinates until the experiment has ended; a server that dies meanwhile ends nothing."""
-    drive = Drive(store, Publisher(url), uid, folder)
+    drive = Drive(store, Publisher(url), uid, folder, url, roots)
     coordinator = drive.coordinator
     live = LivePoints(store, uid)
     next_show = next_tend = 0.0
@@ -251,8 +273,12 @@ def _coordinate(
                     next_show = now + SHOW_EVERY
                     points = live.refresh()
                     shown.show(overview(drive.result(SHOW_WITHIN), coordinator.workers, points))
+                for sentence in drive.said():
+                    shown.say(sentence)
                 if coordinator.ended:
-                    return drive.result()
+                    if drive.tracked:
+                        return drive.result()
+                    threading.Event().wait(WAIT_FOR_TRACKERS)
                 for worker in coordinator.workers:
                     if worker.aside and worker.aside not in aside:
                         aside.add(worker.aside)

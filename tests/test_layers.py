@@ -29,6 +29,7 @@ ORDER = [
     "node",
     "training",
     "coordinator",
+    "trackers",
     "doctor",
     "report",
     "views",

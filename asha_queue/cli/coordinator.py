@@ -45,7 +45,7 @@ def coordinator(storage: str | None, broker: str | None) -> None:
         return Path(where.storage(storage, specification["storage"]).url) / description.name
 
     store = connect(place.url)
-    service = Service(store, Publisher(place.url), folder)
+    service = Service(store, Publisher(place.url), folder, place.url)
     log.info("%s coordinates the experiments on %s", service.who, place)
     root = Path(where.storage(storage).url)
     silent = False

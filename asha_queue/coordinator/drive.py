@@ -2,28 +2,48 @@
 
 import math
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from asha_queue.coordinator.exports import Exports
 from asha_queue.coordinator.loop import Coordinator
 from asha_queue.coordinator.repair import Publisher
+from asha_queue.coordinator.tracking import Tracking
 from asha_queue.result import Result
 from asha_queue.settings import TICK
 from asha_queue.store.contract import Store
 
+#: Seconds for which an ended experiment waits for trackers that do not get on.
+TRACKED_WITHIN = 10.0
+
 
 class Drive:
-    """A coordinator and its exports into `folder`."""
+    """A coordinator, its exports into `folder`, and its trackers; these are told the `broker`, and
+    load classes of the user's from `roots`. Without a broker there are none."""
 
-    def __init__(self, store: Store, publisher: Publisher, uid: str, folder: Path) -> None:
+    def __init__(
+        self,
+        store: Store,
+        publisher: Publisher,
+        uid: str,
+        folder: Path,
+        broker: str | None = None,
+        roots: Sequence[Path] = (),
+    ) -> None:
         self.folder = folder
         self.coordinator = Coordinator(store, publisher, uid)
         self._exports = Exports(store, uid, self.coordinator.fold.specification, folder)
         self._next_look = 0.0
+        trackers = self.coordinator.fold.specification.trackers if broker else []
+        self._tracking = Tracking(broker or "", uid, trackers, folder, roots)
+        #: When waiting for trackers ends, unless they get on; and how far they were.
+        self._patience: float | None = None
+        self._progress: list[str] = []
 
     def turn(self) -> bool:
         """A turn of the coordinator, and a piece of the exports. False if nothing happened."""
         news = self.coordinator.turn()
+        self._tracking.tend(self._term)
         if self._term is None:
             return news
         if self.coordinator.ended:
@@ -41,6 +61,23 @@ class Drive:
         if not self.turn():
             self.coordinator.wait()
 
+    @property
+    def tracked(self) -> bool:
+        """Whether trackers have all of an ended experiment, or have not got on for a while."""
+        if self._term is None or self._tracking.delivered:
+            return True
+        if self._patience is None or self._progress != self._tracking.progress:
+            self._patience = time.monotonic() + TRACKED_WITHIN
+            self._progress = self._tracking.progress
+        return time.monotonic() >= self._patience
+
+    def said(self) -> Iterator[str]:
+        """What is wrong with trackers, each sentence once."""
+        yield from self._tracking.news()
+        if self.coordinator.ended and self.tracked and self._term is not None:
+            for tracker in self._tracking.missing:
+                yield f"tracker {tracker} lacks some of it; the same command delivers the rest"
+
     def result(self, patience: float = math.inf) -> Result:
         """The trials as of now, or as far as they can be read within `patience` seconds."""
         deadline = time.monotonic() + patience
@@ -50,6 +87,7 @@ class Drive:
 
     def close(self) -> None:
         """Gives up the lead, so that another coordinator need not wait for it."""
+        self._tracking.close()
         self._exports.close()
         self.coordinator.leadership.resign()
 

@@ -27,14 +27,20 @@ log = logging.getLogger("coordinator")
 
 
 class Service:
-    """Drives the experiments in `store`; `folder` says where the files of each one go."""
+    """Drives the experiments in `store`; `folder` says where the files of each one go. Trackers
+    are told the `broker`, and load classes of the user's from the working directory."""
 
     def __init__(
-        self, store: Store, publisher: Publisher, folder: Callable[[Description], Path]
+        self,
+        store: Store,
+        publisher: Publisher,
+        folder: Callable[[Description], Path],
+        broker: str | None = None,
     ) -> None:
         self._store = store
         self._publisher = publisher
         self._folder = folder
+        self._broker = broker
         self._drives: dict[str, Drive] = {}
         self._aside: dict[str, float] = {}
         self._said: dict[str, str] = {}
@@ -83,7 +89,9 @@ class Service:
                 if description.state in ENDED and not falls_short(folder, description.last):
                     self._whole[uid] = description.last
                 else:
-                    self._drives[uid] = Drive(self._store, self._publisher, uid, folder)
+                    self._drives[uid] = Drive(
+                        self._store, self._publisher, uid, folder, self._broker, [Path.cwd()]
+                    )
                     log.info("%s: taken up, its files go to %s", name, folder)
             except UnknownExperiment:
                 continue  # deleted meanwhile
@@ -96,7 +104,9 @@ class Service:
         name = drive.coordinator.fold.specification.name
         try:
             news = drive.turn()
-            if drive.coordinator.ended:
+            for sentence in drive.said():
+                log.warning("%s: %s", name, sentence)
+            if drive.coordinator.ended and drive.tracked:
                 log.info("%s: %s", name, drive.coordinator.fold.search.state)
                 self._drop(uid)
             return news

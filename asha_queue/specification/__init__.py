@@ -21,6 +21,7 @@ from asha_queue.search.ladder import Ladder
 from asha_queue.search.plan import Plan, conflict
 from asha_queue.search.space import Space
 from asha_queue.settings import NAME
+from asha_queue.specification import trackers
 from asha_queue.specification.fields import Fields
 from asha_queue.specification.problems import line, no_grid, told
 from asha_queue.specification.program import reference
@@ -55,6 +56,11 @@ class Specification(Fields):
     @classmethod
     def _refer(cls, train: Any) -> Any:
         return told(lambda: reference(train) if callable(train) else train)
+
+    @field_validator("trackers", mode="before")
+    @classmethod
+    def _known(cls, given: Any) -> Any:
+        return told(lambda: trackers.named(given))
 
     @field_validator("metric")
     @classmethod
@@ -235,6 +241,11 @@ class Specification(Fields):
             raise SpecificationError(f"{path}: not valid TOML: {error}") from None
         if isinstance(fields.get("train"), str):
             fields["train"] = str(Path(path).parent / fields["train"])
+        if isinstance(given := fields.get("trackers"), list):
+            fields["trackers"] = [
+                str(Path(path).parent / one) if trackers.OWN.match(str(one)) else one
+                for one in given
+            ]
         if isinstance(sources := fields.get("warm_start"), list):
             fields["warm_start"] = [
                 str(Path(path).parent / one) if str(one).endswith(".jsonl") else one

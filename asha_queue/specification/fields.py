@@ -137,6 +137,11 @@ class Fields(BaseModel):
     storage: str = Field(
         default="asha-runs", min_length=1, description="a text: the folder of checkpoints and logs"
     )
+    trackers: list[str] = Field(
+        default=[],
+        description="a list of trackers: 'mlflow', 'tensorboard' or 'wandb', each with or without "
+        "':WHERE', or a class of your own as 'file.py:Class'",
+    )
     digest: str = Field(
         default="", description="the SHA-256 of the program's file, filled at submission"
     )

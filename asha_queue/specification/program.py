@@ -9,8 +9,10 @@ from typing import Any
 from asha_queue.errors import SpecificationError
 
 
-def reference(function: Callable[..., Any], directory: str | Path | None = None) -> str:
-    """The text `file.py:function` by which workers find `function` again.
+def reference(
+    function: Callable[..., Any], directory: str | Path | None = None, what: str = "train"
+) -> str:
+    """The text `file.py:function` by which workers find `function`, or a class, again.
 
     The file is relative to `directory` (default: the working directory) when it is below it, else
     absolute. Raises SpecificationError for what a file's top level does not hold under a name.
@@ -18,12 +20,22 @@ def reference(function: Callable[..., Any], directory: str | Path | None = None)
     original = inspect.unwrap(function)
     code = getattr(original, "__code__", None)
     name = getattr(original, "__qualname__", "")
-    if code is None or not name.isidentifier() or not code.co_filename.endswith(".py"):
+    source = code.co_filename if code else _file(original)
+    if not name.isidentifier() or not source.endswith(".py"):
+        kind = "class" if isinstance(function, type) else "def"
         raise SpecificationError(
-            f"train={function!r}: workers cannot find it by name; define it with `def` at the top "
+            f"{what}={function!r}: it cannot be found by name; define it with `{kind}` at the top "
             f"of a .py file"
         )
     directory = os.path.abspath(directory or Path.cwd())
-    file = Path(directory, code.co_filename)
+    file = Path(directory, source)
     shown = file.relative_to(directory) if file.is_relative_to(directory) else file
     return f"{shown.as_posix()}:{name}"
+
+
+def _file(thing: Any) -> str:
+    """The file of a class; nothing for what is none."""
+    try:
+        return inspect.getfile(thing) if isinstance(thing, type) else ""
+    except (TypeError, OSError):
+        return ""
