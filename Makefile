@@ -46,7 +46,7 @@ run: .venv/.for-run  ## tune workers/digits.py on this machine, with WORKERS=2
 test: .venv/.for-test  ## run all tests but the slow ones
 	$(BIN)/python -m pytest $(TESTS) -m "not slow" -n $(JOBS) --dist loadfile
 
-test-all: test .venv/.for-torch .venv/.for-browser  ## run the slow tests too, with PyTorch and Chromium
+test-all: test .venv/.for-torch .venv/.for-browser .venv/.for-trackers  ## run the slow tests too, with PyTorch and Chromium
 	$(BIN)/python -m pytest $(TESTS) tests/browser -m "slow or browser"
 
 lint: .venv/.for-test  ## check style, format and types
@@ -129,6 +129,10 @@ flower: .venv/.for-run  ## watch BROKER at http://127.0.0.1:5555
 	@for name in $(BROWSERS); do command -v $$name && exit 0; done; \
 	  { apt-get update -qq && apt-get install -y -qq chromium > /dev/null; } \
 	  || { echo "no Chromium: install one, or set CHROMIUM to its path" >&2; exit 1; }
+	@touch $@
+
+.venv/.for-trackers: .venv/.for-test
+	$(PIP) -e '.[mlflow,tensorboard,wandb]' tensorboard
 	@touch $@
 
 .venv/.for-torch: .venv/.for-test

@@ -9,7 +9,7 @@ Rules
 * Being told again has no second effect: how far a tracker is stands in `trackers/` of the
   experiment's folder, written after each delivery, and what was on its way when a process was
   killed is found by what the tracker already has (runs by uid and trial, points by step, files by
-  entry). A class of one's own may be told that one entry again.
+  entry). A class of one's own, and W&B offline, may be told that one entry again.
 * A tracker that cannot be reached (OSError) is tried for as long as it takes. Any other error is
   taken as that of the news alone, which is left out after TRIES and counted, so that a class with
   a bug gets what comes after. Either is said once.

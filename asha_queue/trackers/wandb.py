@@ -1,7 +1,7 @@
 """Weights & Biases: a group per experiment, and a run `UID-TRIAL` per trial that segments resume.
 
 Offline (WANDB_MODE=offline) each segment leaves a folder of its own with the same run id in
-`wandb/`; `wandb sync --append` of them in the order of their names makes one run.
+`wandb/`, for `wandb sync`. What was on its way there when this process was killed may be in two.
 """
 
 import os

@@ -181,6 +181,7 @@ def test_tensorboards_own_reader_has_the_same_points(tmp_path: Path) -> None:
     assert [(e.step, e.wall_time) for e in found.Scalars("loss")] == [(1, 4.0), (2, 7.0), (3, 8.0)]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("default")
 def test_mlflow_has_one_run_per_trial_and_each_point_once_though_told_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -237,3 +238,42 @@ def test_an_experiment_of_before_is_the_same_without_trackers() -> None:
     old = specification().to_json()
     del old["trackers"]
     assert Specification.from_json(old).differences(specification()) == []
+
+
+def wandb_records(path: Path) -> list[Any]:
+    """The records of a .wandb file: after 7 bytes, blocks of 32 KiB with parts of records, each
+    after its sum, length and kind (1 whole, 2 first, 3 middle, 4 last)."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    data, place, whole, found = path.read_bytes(), 7, b"", []
+    while place + 7 <= len(data):
+        if 32768 - place % 32768 < 7:
+            place += 32768 - place % 32768
+            continue
+        length, kind = struct.unpack_from("<HB", data, place + 4)
+        whole += data[place + 7 : place + 7 + length]
+        place += 7 + length
+        if kind in (1, 4):
+            found.append(Record.FromString(whole))
+            whole = b""
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+def test_wandb_has_each_point_once_offline_under_one_run_id_per_trial(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("wandb")
+    from asha_queue.trackers.wandb import Wandb
+
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    delivery = deliver(Wandb("", About("u1", "sums", tmp_path, [])), tmp_path / "a", journal())
+    assert (delivery.kept.left_out, delivery.kept.trouble) == (0, "")
+    steps: dict[str, list[int]] = {}
+    for path in sorted((tmp_path / "wandb").glob("offline-run-*/*.wandb")):
+        records = wandb_records(path)
+        [run] = {record.run.run_id for record in records if record.HasField("run")}
+        of = [record.history.step.num for record in records if record.HasField("history")]
+        steps.setdefault(run, []).extend(of)
+    assert {run: sorted(found) for run, found in steps.items()} == {"u1-0": [1, 2, 3], "u1-1": [1]}
