@@ -82,6 +82,7 @@ def test_fields_that_are_not_given_have_their_defaults() -> None:
         "max_concurrent": None,
         "queue": "asha",
         "storage": "asha-runs",
+        "trackers": [],
         "digest": "",
         "prior": [],
     }
@@ -201,7 +202,7 @@ def test_a_specification_knows_its_ladder_its_space_and_its_number_of_trials() -
         ({"train": "digits.py"}, "train='digits.py': must be a function at the top of a file, or"),
         ({"train": "digits:train"}, "train='digits:train': must be a function at the top"),
         ({"train": 3}, "train=3: must be a function at the top of a file"),
-        ({"train": print}, "train=<built-in function print>: workers cannot find it by name"),
+        ({"train": print}, "train=<built-in function print>: it cannot be found by name"),
         ({"num_sample": 3}, "num_sample=3: there is no such field; did you mean num_samples?"),
         ({"gpus": 3}, "gpus=3: there is no such field; the fields are name, train, dialect, space"),
         ({"variant": "stoping"}, "variant='stoping': must be 'promotion', 'delayed' for no more"),
