@@ -26,6 +26,7 @@ from asha_queue.errors import (
 from asha_queue.handle import Handle
 from asha_queue.local.flower import Flower
 from asha_queue.local.site import Local
+from asha_queue.objectives.tracing import space_of
 from asha_queue.prior import informed
 from asha_queue.queue import Publisher
 from asha_queue.result import Result
@@ -62,6 +63,8 @@ class Experiment(Specification):
     """
 
     def __init__(self, **fields: Any) -> None:
+        if fields.get("dialect") == "optuna" and "space" not in fields and "train" in fields:
+            fields = _suggested(fields)
         super().__init__(**fields)  # says to type checkers that `train` may be a function
 
     def run(
@@ -180,6 +183,18 @@ def _found(tracker: str, roots: list[Path]) -> str:
         raise SpecificationError(f"trackers={tracker!r}: {error}") from None
     roots += [folder for folder in folders if folder not in roots]
     return reference
+
+
+def _suggested(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields with the space of their objective. It is found out where that is submitted; where
+    it is trained the submitted one counts, and calling the objective would cost time for nothing.
+    """
+    objective = fields["train"]
+    if programs.loading_to_train():
+        return {**fields, "space": {"space": "the submitted one"}, "initial_configs": []}
+    if isinstance(objective, str):
+        objective = programs.named(objective, Path.cwd())
+    return {**fields, "space": space_of(objective)}
 
 
 def submit(

@@ -45,6 +45,7 @@ ORDER = [
     "troubles",
     "tally",
     "specification",
+    "objectives",
     "search",
     "where",
     "sentinel",

@@ -29,10 +29,11 @@ class Fields(BaseModel):
         pattern=_TRAIN.pattern,
         description="a function at the top of a file, or a text such as 'file.py:function'",
     )
-    dialect: Literal["trial", "ray"] = Field(
+    dialect: Literal["trial", "ray", "optuna"] = Field(
         default="trial",
         description="what the program is called with: 'trial' for a Trial, 'ray' for a config, as "
-        "functions for Ray Tune are",
+        "functions for Ray Tune are, or 'optuna' for a trial with suggest_float and its like, as "
+        "objectives for Optuna are; then `space` may be left out",
     )
     space: dict[str, Any] = Field(description="a dict of domains, constants and nested dicts")
     metric: str | list[str] = Field(

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from asha_queue.training import programs, ray
+from asha_queue.training import objective, programs, ray
 from asha_queue.training.trial import Trial
 
 
@@ -13,4 +13,6 @@ def program(specification: Mapping[str, Any], roots: Sequence[Path]) -> Callable
     function = programs.load(specification["train"], roots, specification["digest"])
     if specification.get("dialect") == "ray":
         return ray.program(function, specification["metric"])
+    if specification.get("dialect") == "optuna":
+        return objective.program(function, specification)
     return function

@@ -34,6 +34,10 @@ _loading = False
 _folder: str | None = None
 
 
+#: Whether one is being loaded to be trained.
+_training = False
+
+
 class _Loaded(BaseException):
     """Raised out of what must not happen while a program is loaded."""
 
@@ -42,6 +46,11 @@ def end_loading() -> None:
     """Called by what starts a search: ends the loading of the program in which that stands."""
     if _loading:
         raise _Loaded
+
+
+def loading_to_train() -> bool:
+    """Whether the program that is executed now was submitted before, and is to be trained."""
+    return _training
 
 
 def resolve(program: str, cwd: Path) -> tuple[str, list[Path]]:
@@ -103,7 +112,12 @@ def load(reference: str, roots: Sequence[Path], digest: str) -> Callable[..., An
             f"program {file} differs: the experiment was submitted with {digest[:SHOWN]}, "
             f"{path} is {here[:SHOWN]}; copy the same file here, or submit the experiment anew"
         )
-    module = _execute(path, source)
+    global _training
+    _training = True
+    try:
+        module = _execute(path, source)
+    finally:
+        _training = False
     function = getattr(module, name, None)
     if not callable(function):
         raise ProgramError(f"program {path} has no function {name}; it has: {_functions(module)}")
@@ -116,6 +130,13 @@ def execute(path: Path) -> ModuleType:
     Raises ProgramError when it cannot be imported.
     """
     return _execute(path, _read(path))
+
+
+def named(program: str, cwd: Path) -> Callable[..., Any]:
+    """The function that a user means by `file.py:function`; ProgramError if there is none."""
+    reference, roots = resolve(program, cwd)
+    path = locate(reference, roots)
+    return load(reference, roots, digest(path))
 
 
 def require(path: Path, function: str) -> None:

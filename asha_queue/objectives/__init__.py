@@ -1,0 +1,1 @@
+"""Objectives as they are written for Optuna: what their `suggest_*` calls mean to a space."""
