@@ -193,9 +193,11 @@ def _without_checkpoints(result: Result) -> list[str]:
     if not results or len(result.rungs) < 2 or any(rung.checkpoint for rung in results):
         return []
     more = 1 / (result.specification.reduction_factor - 1)
+    ray = result.specification.dialect == "ray"
+    save = "tune.report(metrics, checkpoint=…)" if ray else "trial.save()"
     return [
         f"no segment has saved a checkpoint, so each starts from step 0: up to {more:.0%} more "
-        f"work. Write one by trial.save()"
+        f"work. Write one by {save}"
     ]
 
 

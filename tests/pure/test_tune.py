@@ -15,6 +15,7 @@ from asha_queue.simulation import simulate
 from asha_queue.tune import schedulers, tuner
 from asha_queue.tune.schedulers import ASHAScheduler, FIFOScheduler
 from asha_queue.tune.table import print_trials
+from asha_queue.views import notes
 
 
 def train_fn(config: dict[str, Any]) -> None:
@@ -191,3 +192,10 @@ def test_reports_outside_of_a_search_say_so() -> None:
         tune.report(accuracy=1.0)
     with pytest.raises(AshaQueueError, match="no trial is trained in this process"):
         tune.get_checkpoint()
+
+
+def test_a_search_without_checkpoints_is_told_how_ray_saves_them(
+    made: list[tuple[Experiment, dict[str, Any]]],
+) -> None:
+    (note,) = notes(search().result)
+    assert "tune.report(metrics, checkpoint=…)" in note
