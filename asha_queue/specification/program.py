@@ -22,10 +22,11 @@ def reference(
     name = getattr(original, "__qualname__", "")
     source = code.co_filename if code else _file(original)
     if not name.isidentifier() or not source.endswith(".py"):
+        who = "workers" if what == "train" else "a coordinator"
         kind = "class" if isinstance(function, type) else "def"
         raise SpecificationError(
-            f"{what}={function!r}: it cannot be found by name; define it with `{kind}` at the top "
-            f"of a .py file"
+            f"{what}={function!r}: {who} cannot find it by name; define it with `{kind}` at "
+            f"the top of a .py file"
         )
     directory = os.path.abspath(directory or Path.cwd())
     file = Path(directory, source)
