@@ -4,6 +4,8 @@ PYTHON ?= python3
 # What `make test-all` installs; a CPU build is enough, e.g.
 # make test-all TORCH="torch --index-url https://download.pytorch.org/whl/cpu"
 TORCH ?= torch==2.13.0
+# … and for the programs in workers/frameworks/; the tests of what is left out are skipped
+FRAMEWORKS ?= -e '.[lightning,transformers,keras]'
 WORKERS ?= 2
 PROGRAM ?= workers/digits.py
 # Processes that run tests at a time: more than there are cores make them slow, not fast
@@ -46,7 +48,7 @@ run: .venv/.for-run  ## tune workers/digits.py on this machine, with WORKERS=2
 test: .venv/.for-test  ## run all tests but the slow ones
 	$(BIN)/python -m pytest $(TESTS) -m "not slow" -n $(JOBS) --dist loadfile
 
-test-all: test .venv/.for-torch .venv/.for-browser .venv/.for-trackers  ## run the slow tests too, with PyTorch and Chromium
+test-all: test .venv/.for-frameworks .venv/.for-browser .venv/.for-trackers  ## run the slow tests too, with PyTorch, frameworks and Chromium
 	$(BIN)/python -m pytest $(TESTS) tests/browser -m "slow or browser"
 
 lint: .venv/.for-test  ## check style, format and types
@@ -137,4 +139,8 @@ flower: .venv/.for-run  ## watch BROKER at http://127.0.0.1:5555
 
 .venv/.for-torch: .venv/.for-test
 	$(PIP) $(TORCH)
+	@touch $@
+
+.venv/.for-frameworks: .venv/.for-torch
+	$(PIP) $(FRAMEWORKS)
 	@touch $@

@@ -1,72 +1,42 @@
 """The programs in workers/: trained in pieces they are what they are when trained in one go."""
 
-import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from asha_queue.checkpoints import Draft
-from asha_queue.training.programs import digest, load
-from asha_queue.training.progress import Progress
-from asha_queue.training.trial import Trial
+from tests.processes.pieces import ROOT, WORKERS, Reports, in_pieces
 
-WORKERS = Path(__file__).parent.parent.parent / "workers"
 GOOD = {"lr": 0.1, "hidden": 128, "batch": 32}
+#: Each program in workers/ and a test that runs it, whole.
+RUN_BY = {
+    "digits.py": "tests/processes/test_digits_run.py",
+    "digits_torch.py": "tests/processes/test_example_programs.py",
+    "frameworks/keras_digits.py": "tests/processes/test_frameworks.py",
+    "frameworks/lightning_digits.py": "tests/processes/test_frameworks.py",
+    "frameworks/transformers_text.py": "tests/processes/test_frameworks.py",
+    "ray_article.py": "tests/processes/test_tune.py",
+    "start": "tests/processes/test_workers_start.py",
+}
 
 
-class Segment:
-    """A segment without a worker: its checkpoint is written to `folder`."""
-
-    def __init__(self, start: int, target: int, folder: Path) -> None:
-        self.progress = Progress(start, target, "accuracy")
-        self.folder = folder
-        self.reports: list[dict[str, float]] = []
-
-    def draining(self) -> bool:
-        return False
-
-    def go_on(self) -> None:
-        pass
-
-    def live(self, step: int, metrics: dict[str, float]) -> None:
-        self.reports.append(metrics)
-
-    @contextlib.contextmanager
-    def writer(self, resource: int, metrics: dict[str, float]) -> Iterator[Draft]:
-        self.folder.mkdir(parents=True)
-        yield Draft(self.folder, resource, metrics)
-
-    def written(self, record: dict[str, Any]) -> None:
-        pass
-
-
-def train(program: str, folder: Path, *targets: int) -> tuple[list[dict[str, float]], Path]:
+def train(program: str, folder: Path, *targets: int) -> tuple[Reports, Path]:
     """Trains one segment up to each of `targets`; returns all reports and the last checkpoint."""
-    path = WORKERS / program
-    function = load(f"{program}:train", [WORKERS], digest(path))
-    reports: list[dict[str, float]] = []
-    checkpoint, start = None, 0
-    for rung, target in enumerate(targets):
-        segment = Segment(start, target, folder / str(target))
-        function(
-            Trial(
-                segment,
-                number=7,
-                config=GOOD,
-                experiment="digits",
-                rung=rung,
-                attempt=1,
-                device="cpu",
-                checkpoint=checkpoint,
-            )
-        )
-        reports += segment.reports
-        checkpoint, start = segment.folder, target
-    assert checkpoint is not None
-    return reports, checkpoint
+    return in_pieces(program, GOOD, "accuracy", folder, *targets)
+
+
+def test_every_program_in_workers_has_a_test_that_runs_it() -> None:
+    programs = {
+        str(path.relative_to(WORKERS))
+        for path in WORKERS.rglob("*")
+        if path.is_file() and path.suffix not in {".md", ".pyc"}
+    }
+    assert programs == RUN_BY.keys(), "put each into RUN_BY, with the test that runs it"
+    for program, test in RUN_BY.items():
+        found = (ROOT / test).read_text().count(f'{Path(program).name}"')
+        in_table = ROOT / test == Path(__file__)
+        assert found > in_table, f"{test} does not run {program}"
 
 
 def test_digits_in_two_segments_equals_digits_in_one_bit_for_bit(tmp_path: Path) -> None:
