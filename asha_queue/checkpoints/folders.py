@@ -6,8 +6,10 @@ Rules
   not even a frozen one that wakes up after its segment was given to another.
 * Files are written under another name; then come the manifest, a sync of everything, and one
   rename. What has no manifest under its final name does not exist.
-* Nothing here deletes what was once finished. What a killed writer has left unfinished is removed
-  by the next holder of its segment: a frozen one that comes back to it could not make it count.
+* Only `remove` deletes what was once finished, for the leader, once it is off the record; the
+  manifest goes first: what is half removed does not exist. What a killed writer has left unfinished
+  is removed by the next holder of its segment: a frozen one that comes back to it could not make it
+  count.
 * *Corrupt* (the files are not those of the manifest) and *unreachable* (this node does not see the
   experiment's folder at all, or may not read it) are told apart: one has lost the checkpoint, the
   other is a node with another disk.
@@ -117,6 +119,28 @@ class Checkpoints:
             writer = folder.name[1:].partition("-")[0]
             if writer.isdecimal() and int(writer) < token:
                 shutil.rmtree(folder, ignore_errors=True)
+
+    def remove(self, path: str) -> None:
+        """Removes a checkpoint; one that is gone is no error.
+
+        Raises CheckpointUnreachable when this node does not see the experiment's checkpoints, or
+        may not remove them: then it is still there.
+        """
+        home = self._home / "checkpoints" / self._uid
+        if not home.is_dir():
+            raise CheckpointUnreachable(f"{home} does not exist here")
+        folder = self._root / path
+        if not folder.resolve().is_relative_to(home.resolve()):
+            raise CheckpointCorrupt(f"{folder} is not a checkpoint of its experiment, {home}")
+        try:
+            (folder / manifest.NAME).unlink(missing_ok=True)
+            if folder.is_dir():
+                shutil.rmtree(folder)
+        except FileNotFoundError:  # somebody else removes it just now
+            return
+        except OSError as error:
+            reason = f"{error.filename or folder} cannot be removed: {error.strerror}"
+            raise CheckpointUnreachable(reason) from error
 
     def verify(self, checkpoint: Mapping[str, Any]) -> Path:
         """The checkpoint's folder, with every file compared with its manifest.

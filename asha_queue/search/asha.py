@@ -52,10 +52,10 @@ from asha_queue.search.hedge import Doubt, Hedge
 from asha_queue.search.pasha import Pasha
 from asha_queue.search.plan import Plan
 from asha_queue.search.rung import Explanation, Ranking
-from asha_queue.search.variants import AnyRung
+from asha_queue.search.variants import AnyRung, Stopping
 
 #: Entries that decide nothing. Those of later versions are refused instead.
-_NEUTRAL = frozenset({"submitted", "started", "suspended", "lost", "warning"})
+_NEUTRAL = frozenset({"submitted", "started", "suspended", "lost", "warning", "evicted"})
 _ENDED = ("finished", "cancelled")
 
 
@@ -183,6 +183,19 @@ class Asha:
         KeyError when it has no result there.
         """
         return self._rungs[self._brackets[trial]][rung].explain(trial)
+
+    def goes_on(self, trial: int, rung: int) -> bool | None:
+        """Whether a trial will be promoted out of this rung, whatever its rank there: True where
+        everyone is, or may be, False where it was stopped; None where its rank decides."""
+        if trial >= self.started:  # known to others earlier
+            return True
+        bracket = self._brackets[trial]
+        if rung >= len(self._rungs[bracket]):
+            return True
+        held = self._rungs[bracket][rung]
+        if isinstance(held, Stopping):
+            return not held.stopped(trial)
+        return None if self._hedges[bracket].ranks(rung) else True
 
     def doubt(self, trial: int, rung: int) -> Doubt:
         """How far ranks are relied on in this rung, and whether the trial is a test of them."""

@@ -36,7 +36,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asha_queue.errors import JournalError
-from asha_queue.search.rung import Explanation, Standing, number, written
+from asha_queue.search.rung import Explanation, Standing, cut, number, written
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -59,8 +59,9 @@ class Front:
     """Results of one rung, for the modes "min" or "max" of each metric and reduction factor `eta`;
     the methods are those of `Rung`."""
 
-    def __init__(self, eta: int, modes: Sequence[str]) -> None:
+    def __init__(self, eta: int, modes: Sequence[str], margin: float = 0.0) -> None:
         self._eta = eta
+        self._margin = margin
         self._signs = np.array([1.0 if mode == "min" else -1.0 for mode in modes])
         self._results: dict[int, Standing] = {}
         #: Those that can be ranked: violation and values.
@@ -105,10 +106,10 @@ class Front:
         return self._ordered().ranks.get(trial, self._cut) < self._cut
 
     def promotable(self, limit: int, everyone: bool = False) -> list[int]:
-        cut = len(self._ranked) if everyone else self._cut
-        if not cut:
+        limited = len(self._ranked) if everyone else self._cut
+        if not limited:
             return []
-        best = (trial for trial in self._ordered().trials[:cut] if trial not in self._promoted)
+        best = (trial for trial in self._ordered().trials[:limited] if trial not in self._promoted)
         return list(islice(best, limit))
 
     def lowest(self, limit: int, besides: Iterable[int]) -> list[int]:
@@ -167,7 +168,7 @@ class Front:
 
     @property
     def _cut(self) -> int:
-        return (len(self._results) - len(self._uncounted)) // self._eta
+        return cut(len(self._results) - len(self._uncounted), self._eta, self._margin)
 
     def _ordered(self) -> Order:
         if self._order is None:

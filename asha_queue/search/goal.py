@@ -64,9 +64,9 @@ class Goal:
         """The metric for which a result cannot be ranked."""
         return self.metric
 
-    def rung(self, eta: int) -> Ranking:
-        """An empty rung for such values."""
-        return Rung(eta, self.mode)
+    def rung(self, eta: int, margin: float = 0.0) -> Ranking:
+        """An empty rung for such values; `margin` is for those who look beyond its candidates."""
+        return Rung(eta, self.mode, margin)
 
 
 class Bound(NamedTuple):
@@ -139,10 +139,12 @@ class Goals:
                 return goal.metric
         return max(self.constraints, key=lambda bound: bound.violation(metrics)).metric
 
-    def rung(self, eta: int) -> Ranking:
-        """An empty rung for such values."""
+    def rung(self, eta: int, margin: float = 0.0) -> Ranking:
+        """An empty rung for such values; `margin` is for those who look beyond its candidates."""
         modes = [goal.mode for goal in self.objectives]
-        return Constrained(eta, modes[0]) if len(modes) == 1 else Front(eta, modes)
+        if len(modes) == 1:
+            return Constrained(eta, modes[0], margin)
+        return Front(eta, modes, margin)
 
 
 def scalarised(losses: Floats, weights: Floats) -> Floats:

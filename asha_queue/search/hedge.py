@@ -95,6 +95,10 @@ class Hedge:
         """Whether everyone is promoted out of it."""
         return self._standing[rung] == "open"
 
+    def ranks(self, rung: int) -> bool:
+        """Whether it is settled, as yet, that only the best are promoted out of it."""
+        return not self._tested or "ranks" in self._standing[: rung + 1]
+
     def tests(self, limit: int) -> list[tuple[int, int]]:
         """Trials and the rungs that they are promoted out of before anything else, in order."""
         found: list[tuple[int, int]] = []

@@ -110,14 +110,21 @@ class Ranking(Protocol):
     def restore(self, results: Iterable[Any], promoted: Iterable[int]) -> None: ...
 
 
+def cut(n: int, eta: int, margin: float) -> int:
+    """How many of `n` results are candidates."""
+    return min(n, n // eta + int(margin * math.sqrt(n)))
+
+
 class Rung:
-    """Results of one rung, for `mode` "min" or "max" and reduction factor `eta`."""
+    """Results of one rung, for `mode` "min" or "max" and reduction factor `eta`; `margin` times the
+    root of n more are candidates for whoever looks at who may become one (`holdings.py`)."""
 
     #: Loss of a result that ranks last.
     _worst: Any = math.inf
 
-    def __init__(self, eta: int, mode: str) -> None:
+    def __init__(self, eta: int, mode: str, margin: float = 0.0) -> None:
         self._eta = eta
+        self._margin = margin
         self._sign = 1.0 if mode == "min" else -1.0
         self._losses: dict[int, Any] = {}
         self._promoted: set[int] = set()
@@ -207,9 +214,9 @@ class Rung:
         if trial in self._promoted:
             raise JournalError(f"trial {trial} cannot be promoted: it was promoted before")
         if loss == self._worst if whatever else not self.candidate(trial):
-            cut = len(self._inside)
+            best = len(self._inside)
             raise JournalError(
-                f"trial {trial} cannot be promoted: it is not among the best {cut} of {len(self)}"
+                f"trial {trial} cannot be promoted: it is not among the best {best} of {len(self)}"
             )
         self._promoted.add(trial)
 
@@ -237,18 +244,18 @@ class Rung:
         self._losses = {trial: self._loss(self._read(*held)) for trial, *held in results}
         self._promoted = set(promoted)
         ranked = sorted((loss, trial) for trial, loss in self._losses.items())
-        cut = len(ranked) // self._eta
-        self._inside = [_negated(key) for key in reversed(ranked[:cut])]
-        self._outside = ranked[cut:]
+        best = cut(len(ranked), self._eta, self._margin)
+        self._inside = [_negated(key) for key in reversed(ranked[:best])]
+        self._outside = ranked[best:]
         waiting = (key for key in ranked if key[0] != self._worst)
         self._waiting = [key for key in waiting if key[1] not in self._promoted]
 
     def _settle(self) -> None:
         """Moves the border to where it belongs."""
-        cut = (len(self._losses) - len(self._uncounted)) // self._eta
-        while len(self._inside) > cut:
+        best = cut(len(self._losses) - len(self._uncounted), self._eta, self._margin)
+        while len(self._inside) > best:
             heapq.heappush(self._outside, _negated(heapq.heappop(self._inside)))
-        while len(self._inside) < cut:
+        while len(self._inside) < best:
             heapq.heappush(self._inside, _negated(heapq.heappop(self._outside)))
 
     def _loss(self, value: Any) -> Any:

@@ -114,6 +114,10 @@ class Stopping:
         """Whether the trial was not stopped here."""
         return trial in self._going or trial in self._gone
 
+    def stopped(self, trial: int) -> bool:
+        """Whether it was stopped here, for good."""
+        return trial in self._order and not self.goes_on(trial)
+
     def explain(self, trial: int) -> Explanation:
         """The verdict, by the results that there were; O(n log n). KeyError without a result."""
         results = {held[0]: held for held in self._rung.snapshot()["results"]}

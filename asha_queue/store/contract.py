@@ -34,6 +34,7 @@ from asha_queue.store.data import (
     Claimant,
     Decided,
     Description,
+    Eviction,
     Failed,
     Json,
     Lead,
@@ -56,6 +57,7 @@ __all__ = [
     "Claimant",
     "Decided",
     "Description",
+    "Eviction",
     "Failed",
     "Json",
     "Lead",
@@ -233,6 +235,20 @@ class Store(Protocol):
 
     def running(self, uid: str) -> list[RunningSegment]:
         """The claimed segments, by trial."""
+
+    # -- checkpoints that are not needed any more ----------------------------------------------
+
+    def evict(self, uid: str, term: int, evictions: Sequence[Eviction]) -> Written:
+        """Takes checkpoints off the record, with an `evicted` entry for each trial that has lost
+        some; their files are to be removed later (`removable`). "stale" once the experiment has
+        ended, and unless `term` is that of the present leader. A trial that is open by now, or in
+        another rung, is passed over."""
+
+    def removable(self, uid: str, age: float, limit: int) -> list[str]:
+        """Paths that left the record `age` seconds ago or earlier, oldest first."""
+
+    def removed(self, uid: str, paths: Sequence[str]) -> None:
+        """Forgets paths whose files are gone."""
 
     # -- the fleet -----------------------------------------------------------------------------
 

@@ -137,6 +137,16 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Eviction:
+    """What stays of a resting trial's checkpoints: so many of the `newest`, and those in `keep`."""
+
+    trial: int
+    rung: int
+    newest: int
+    keep: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Lead:
     """Who leads an experiment, in which term, and whether it is the caller."""
 

@@ -18,6 +18,7 @@ asha:experiment:UID:queued         zset    segments     delete    trial by its n
 asha:experiment:UID:running        zset    segments     delete    trial by its deadline (lease µs)
 asha:experiment:UID:refusals       hash    segments     delete    worker → why it refused last
 asha:experiment:UID:restoring      hash    restores     restore   request and trials of a restore
+asha:experiment:UID:removals       zset    segments     delete    evicted checkpoint by when (µs)
 asha:experiment:UID:orders         hash    orders       delete    request of an order → its answer
 asha:experiment:UID:trial:N        hash    segments     delete    the record of trial N, see below
 asha:experiment:UID:checkpoints:N  list    segments     delete    its checkpoints, newest last
@@ -35,7 +36,8 @@ version wrote has neither weight nor queue nor draining.
 A trial's record: bracket, rung, target, attempt, state, config (JSON), publications; token, claim,
 worker and started (= token once started) of its newest claim; ended_token, ended_claim, ended_how
 of the newest claim that ended; failures, losses, unwitnessed and lost_at (resource at the last
-loss); avoid, avoid_until. The table of its states is in `scripts/common.lua`.
+loss); avoid, avoid_until; evicted (resource of the newest
+checkpoint evicted since its last start). The table of its states is in `scripts/common.lua`.
 
 The channel asha:kept has no listeners: a message there is a write that replicas confirm.
 

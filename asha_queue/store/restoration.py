@@ -13,7 +13,7 @@ Rules
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -56,7 +56,16 @@ class TrialRecord:
     unwitnessed: int = 0
     lost_at: int = 0
     avoid: str = ""
+    #: Resource of the newest checkpoint evicted since its last start.
+    evicted: int = 0
     checkpoints: list[Saved] = field(default_factory=list)
+
+    def evict(self, paths: Collection[str], had: int, left: int) -> None:
+        """Takes checkpoints off the record; resources of the newest there was, and that stays."""
+        self.checkpoints = [s for s in self.checkpoints if s.checkpoint["path"] not in paths]
+        self.lost_at = min(self.lost_at, left)
+        if left < had:
+            self.evicted = max(self.evicted, had)
 
 
 @dataclass
@@ -73,6 +82,7 @@ class RestoredTrial(TrialRecord):
         self.token = self.started = int(entry["token"])
         while self.checkpoints and self.checkpoints[-1].checkpoint["resource"] > entry["start"]:
             self.checkpoints.pop()  # was found corrupt
+        self.evicted = 0
 
     def end(self, entry: Json) -> None:
         """Applies completed, suspended, failed or lost."""
@@ -144,6 +154,8 @@ class RestoredExperiment:
             self.trials[entry["trial"]].start(entry)
         elif kind in ("completed", "suspended", "failed", "lost"):
             self.trials[entry["trial"]].end(entry)
+        elif kind == "evicted":
+            self.trials[entry["trial"]].evict(entry["checkpoints"], entry["reached"], entry["left"])
         elif kind == "retried":
             self.trials[entry["trial"]].forget_troubles()
             self._open()

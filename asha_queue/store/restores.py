@@ -26,7 +26,16 @@ _OWN = ("v", "id", "type", "at")
 #: Fields of a record as text; 0 stands for "never" in all of them that have no count.
 _FIELDS = (
     *("bracket", "rung", "target", "attempt", "state", "token", "worker", "started"),
-    *("ended_token", "ended_how", "failures", "losses", "unwitnessed", "lost_at", "avoid"),
+    *(
+        "ended_token",
+        "ended_how",
+        "failures",
+        "losses",
+        "unwitnessed",
+        "lost_at",
+        "avoid",
+        "evicted",
+    ),
 )
 
 

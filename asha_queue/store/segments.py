@@ -4,7 +4,16 @@ from collections.abc import Sequence
 
 from asha_queue.store import journal, keys
 from asha_queue.store.connection import Part
-from asha_queue.store.contract import Claim, Failed, Json, Outcome, Renewed, RunningSegment, Written
+from asha_queue.store.contract import (
+    Claim,
+    Eviction,
+    Failed,
+    Json,
+    Outcome,
+    Renewed,
+    RunningSegment,
+    Written,
+)
 
 #: At most so many expired leases are dealt with in one call: the rest waits for the next tick.
 REAPED_AT_ONCE = 100
@@ -119,6 +128,20 @@ class Segments(Part):
             for trial, rung, attempt, token, worker, target in rows
         ]
         return sorted(found, key=lambda segment: segment.trial)
+
+    def evict(self, uid: str, term: int, evictions: Sequence[Eviction]) -> Written:
+        words: list[str | int] = [term]
+        for one in evictions:
+            words += [one.trial, one.rung, one.newest, len(one.keep), *one.keep]
+        return self._written("evict", uid, *words)
+
+    def removable(self, uid: str, age: float, limit: int) -> list[str]:
+        where = [keys.experiment(uid)]
+        paths: list[str] = self._connection.find(uid, "removable", where, round(age * 1e6), limit)
+        return paths
+
+    def removed(self, uid: str, paths: Sequence[str]) -> None:
+        self._connection.run("removed", [keys.experiment(uid)], *paths)
 
     def _written(self, script: str, uid: str, *args: str | int) -> Written:
         answer: Written = self._connection.run(script, [keys.experiment(uid)], *args)

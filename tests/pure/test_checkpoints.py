@@ -244,3 +244,35 @@ def test_no_space_is_found_behind_whatever_hides_it() -> None:
         fail()
     assert full(raised.value) == "/tmp/cache: No space left on device"
     assert full(ValueError("a bug")) == ""
+
+
+def test_a_removed_checkpoint_is_gone_and_may_be_removed_again(checkpoints: Checkpoints) -> None:
+    first, second = write(checkpoints), write(checkpoints, 8)
+    checkpoints.remove(first["path"])
+    checkpoints.remove(first["path"])
+    with pytest.raises(CheckpointCorrupt, match="is missing"):
+        checkpoints.verify(first)
+    assert checkpoints.verify(second).is_dir()
+    assert checkpoints.restore([second, first]).resource == 8
+
+
+def test_nothing_is_removed_where_the_checkpoints_are_not_seen(
+    checkpoints: Checkpoints, tmp_path: Path
+) -> None:
+    record = write(checkpoints)
+    elsewhere = Checkpoints(tmp_path / "another", "digits", "u1")
+    with pytest.raises(CheckpointUnreachable, match="does not exist here"):
+        elsewhere.remove(record["path"])
+    assert checkpoints.verify(record).is_dir()
+
+
+def test_what_lies_outside_of_its_experiment_is_not_removed(
+    checkpoints: Checkpoints, tmp_path: Path
+) -> None:
+    record = write(checkpoints)
+    (tmp_path / "storage" / "precious").mkdir()
+    for path in ("precious", "digits/checkpoints/u1/../../../precious", "/tmp"):
+        with pytest.raises(CheckpointCorrupt, match="not a checkpoint of its experiment"):
+            checkpoints.remove(path)
+    assert (tmp_path / "storage" / "precious").is_dir()
+    assert checkpoints.verify(record).is_dir()

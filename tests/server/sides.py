@@ -22,7 +22,7 @@ from asha_queue.store.memory.state import Memory
 #: The fields of a record that both stores have and that do not depend on clocks or tokens.
 NUMBERS = (
     *("bracket", "rung", "target", "attempt", "publications"),
-    *("failures", "losses", "unwitnessed", "lost_at"),
+    *("failures", "losses", "unwitnessed", "lost_at", "evicted"),
 )
 WORDS = ("state", "claim", "worker", "ended_claim", "ended_how", "avoid")
 
@@ -78,6 +78,7 @@ class ServerSide:
                 if client.hexists(experiment, field):
                     client.hincrby(experiment, field, -microseconds)
             self._shift_scores(experiment + ":queued", microseconds)
+            self._shift_scores(experiment + ":removals", microseconds)
             for key in self._records(uid):
                 if client.hexists(key, "avoid_until"):
                     client.hincrby(key, "avoid_until", -microseconds)

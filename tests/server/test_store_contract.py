@@ -18,7 +18,15 @@ from asha_queue.settings import (
     UNWITNESSED_LIMIT,
     WORKER_TIMEOUT,
 )
-from asha_queue.store.contract import Claim, Json, Outcome, ScheduledSegment, Snapshot, Store
+from asha_queue.store.contract import (
+    Claim,
+    Eviction,
+    Json,
+    Outcome,
+    ScheduledSegment,
+    Snapshot,
+    Store,
+)
 from tests.server.sides import MemorySide, ServerSide, Side
 
 UID = "1f2e3d"
@@ -937,3 +945,96 @@ def test_both_sides_agree_on_what_a_test_may_see(broker: str) -> None:
         one.store.complete(UID, 0, run(one.store, 0), outcome(1, saved(1)))
     assert server.records(UID) == memory.records(UID)
     server.close()
+
+
+# -- checkpoints that are not needed any more ---------------------------------------------------
+
+
+def rest(store: Store, *resources: int) -> int:
+    """Lets trial 0 complete its first rung with these checkpoints; the leader's term."""
+    schedule(store, new(0))
+    token = run(store, 0)
+    for resource in resources[:-1]:
+        store.checkpoint(UID, 0, token, saved(resource, f"/runs/{resource}"))
+    assert store.complete(UID, 0, token, outcome(1, saved(resources[-1]))) == "ok"
+    return store.lead(UID, "me", 1).term
+
+
+def test_an_evicted_checkpoint_leaves_the_record_and_the_next_start_says_so(store: Store) -> None:
+    term = rest(store, 1)
+    assert store.evict(UID, term, [Eviction(0, 0, 0)]) == "ok"
+    assert store.evict(UID, term, [Eviction(0, 0, 0)]) == "ok"
+    evicted = [entry for entry in entries(store) if entry["type"] == "evicted"]
+    assert [(e["trial"], e["rung"], e["checkpoints"], e["left"]) for e in evicted] == [
+        (0, 0, ["/runs/1"], 0)
+    ]
+    schedule(store, promotion(0, 1, 4))
+    claimed = claim(store, 0, 1)
+    assert (claimed.start, claimed.checkpoints) == (0, [])
+    assert store.start(UID, 0, claimed.token, 0) == "ok"
+    assert entries(store)[-2]["what"] == "its checkpoint at 1 was evicted, it trains again from 0"
+    assert types(store)[-2:] == ["warning", "started"]
+
+
+def test_an_eviction_decides_nothing(store: Store) -> None:
+    term = rest(store, 1)
+    before = last(store)
+    assert store.evict(UID, term, [Eviction(0, 0, 0)]) == "ok"
+    assert last(store) == before
+
+
+def test_the_newest_and_those_that_are_named_stay(store: Store) -> None:
+    term = rest(store, 0, 0, 1)
+    assert store.evict(UID, term, [Eviction(0, 0, 2)]) == "ok"
+    assert "evicted" not in types(store), "there are no more than two"
+    assert store.evict(UID, term, [Eviction(0, 0, 0, ("/runs/1",))]) == "ok"
+    assert entries(store)[-1]["checkpoints"] == ["/runs/0"]
+    assert entries(store)[-1]["left"] == 1
+
+
+def test_nothing_is_evicted_of_an_open_trial_or_in_another_rung(store: Store) -> None:
+    term = rest(store, 1)
+    assert store.evict(UID, term, [Eviction(0, 1, 0), Eviction(7, 0, 0)]) == "ok"
+    schedule(store, promotion(0, 1, 4))
+    for rung in (0, 1):
+        assert store.evict(UID, term, [Eviction(0, rung, 0)]) == "ok"
+    claimed = claim(store, 0, 1)
+    assert store.evict(UID, term, [Eviction(0, 1, 0)]) == "ok"
+    assert claimed.start == 1
+    assert store.start(UID, 0, claimed.token, 1) == "ok"
+    assert "evicted" not in types(store)
+
+
+def test_a_deposed_leader_evicts_nothing(side: Side, store: Store) -> None:
+    term = rest(store, 1)
+    side.advance(LEADER_LEASE + 1)
+    assert store.lead(UID, "another", 1).term == term + 1
+    assert store.evict(UID, term, [Eviction(0, 0, 0)]) == "stale"
+    assert "evicted" not in types(store)
+    assert store.evict("other", term, []) == "unknown"
+
+
+def test_files_are_removed_some_time_after_the_entry(side: Side, store: Store) -> None:
+    term = rest(store, 1)
+    assert store.removable(UID, 0, 10) == []
+    store.evict(UID, term, [Eviction(0, 0, 0)])
+    assert store.removable(UID, 60, 10) == []
+    side.advance(61)
+    assert store.removable(UID, 60, 0) == []
+    assert store.removable(UID, 60, 10) == ["/runs/1"]
+    store.removed(UID, ["/runs/1"])
+    store.removed(UID, ["/runs/1"])
+    assert store.removable(UID, 0, 10) == []
+
+
+def test_what_was_evicted_is_not_restored(side: Side, store: Store) -> None:
+    term = rest(store, 1)
+    store.evict(UID, term, [Eviction(0, 0, 0)])
+    told = entries(store)
+    side.wipe()
+    assert side.store.restore(told) == UID
+    schedule(side.store, promotion(0, 1, 4))
+    claimed = claim(side.store, 0, 1)
+    assert claimed.start == 0
+    assert side.store.start(UID, 0, claimed.token, 0) == "ok"
+    assert "evicted" in entries(side.store)[-2]["what"]

@@ -31,7 +31,7 @@ from asha_queue.search.asha import Asha
 from asha_queue.search.goal import Goal
 from asha_queue.search.ladder import Ladder
 from asha_queue.search.plan import Plan
-from asha_queue.store.contract import Json, Outcome, ScheduledSegment
+from asha_queue.store.contract import Eviction, Json, Outcome, ScheduledSegment
 from asha_queue.store.journal import decides
 from tests.server.mirror import Id, Mirror, Token
 
@@ -257,6 +257,20 @@ class Interleavings(RuleBasedStateMachine):
     def a_coordinator_leads(self, who: int, wants: int) -> None:
         self.call("lead", UID, f"coordinator {who}", wants)
         self.call("claimants")
+
+    @rule(
+        newest=st.integers(0, 2),
+        late=st.booleans(),
+        trials=st.lists(st.tuples(st.integers(0, 4), st.integers(0, 2)), min_size=1, max_size=6),
+    )
+    def a_leader_evicts(self, newest: int, late: bool, trials: list[tuple[int, int]]) -> None:
+        term = self.call("describe", UID)["term"] - late
+        evictions = [Eviction(trial, rung, newest) for trial, rung in trials]
+        self.ask(True, "evict", UID, term, evictions)
+        due = self.call("removable", UID, 0, 3)
+        held = {segment["token"] for segment in self.call("running", UID)}
+        told = [c["path"] for h in self.hands if h.token in held for c in h.checkpoints]
+        assert not {*due} & {*told}, "a claim relies on what is removed"
 
     @rule(marks=st.booleans())
     def what_is_due_is_published(self, marks: bool) -> None:

@@ -4,7 +4,16 @@ from collections.abc import Sequence
 
 from asha_queue import settings
 from asha_queue.errors import ProtocolError
-from asha_queue.store.contract import Claim, Failed, Json, Outcome, Renewed, RunningSegment, Written
+from asha_queue.store.contract import (
+    Claim,
+    Eviction,
+    Failed,
+    Json,
+    Outcome,
+    Renewed,
+    RunningSegment,
+    Written,
+)
 from asha_queue.store.memory.fleet import Fleet
 from asha_queue.store.memory.state import Experiment, Record, clean, microseconds
 
@@ -79,6 +88,11 @@ class Segments(Fleet):
             what = f"corrupt checkpoints dropped, training goes on from {start}: "
             warning = {"trial": trial, "rung": r.rung, "what": what + ", ".join(dropped)}
             experiment.append(self.clock(), "warning", warning)
+        if r.evicted > start:
+            what = f"its checkpoint at {r.evicted} was evicted, it trains again from {start}"
+            again = {"trial": trial, "rung": r.rung, "what": what}
+            experiment.append(self.clock(), "warning", again)
+        r.evicted = 0
         experiment.append(self.clock(), "started", {**r.head(token, r.worker), "start": start})
         r.started = token
         experiment.refusals.pop(r.worker, None)
@@ -235,6 +249,41 @@ class Segments(Fleet):
             for r in self._find(uid).held("RUNNING")
         ]
         return sorted(found, key=lambda segment: segment.trial)
+
+    def evict(self, uid: str, term: int, evictions: Sequence[Eviction]) -> Written:
+        experiment = self.memory.experiments.get(uid)
+        if experiment is None:
+            return "unknown"
+        if experiment.term != term or experiment.state in ("finished", "cancelled"):
+            return "stale"
+        now = self.clock()
+        for one in evictions:
+            r = experiment.records.get(one.trial)
+            if r is None or r.state not in ("IDLE", "FINAL") or r.rung != one.rung:
+                continue
+            paths = [saved.checkpoint["path"] for saved in r.checkpoints]
+            stay = {*one.keep, *paths[len(paths) - min(one.newest, len(paths)) :]}
+            gone = [path for path in paths if path not in stay]
+            if not gone:
+                continue
+            kept = [s.checkpoint["resource"] for s in r.checkpoints if s.checkpoint["path"] in stay]
+            left = kept[-1] if kept else 0
+            had = r.reached
+            r.evict(gone, had, left)
+            experiment.removals |= dict.fromkeys(gone, now)
+            entry = {"trial": one.trial, "rung": one.rung, "checkpoints": gone}
+            experiment.append(now, "evicted", {**entry, "reached": had, "left": left})
+        return "ok"
+
+    def removable(self, uid: str, age: float, limit: int) -> list[str]:
+        removals, before = self._find(uid).removals, self.clock() - age
+        due = sorted((since, path) for path, since in removals.items() if since <= before)
+        return [path for _, path in due[:limit]]
+
+    def removed(self, uid: str, paths: Sequence[str]) -> None:
+        if experiment := self.memory.experiments.get(uid):
+            for path in paths:
+                experiment.removals.pop(path, None)
 
 
 def _unclaimable(experiment: Experiment, r: Record, rung: int, attempt: int) -> str | None:

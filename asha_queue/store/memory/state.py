@@ -95,6 +95,8 @@ class Experiment:
     live: list[tuple[str, Json]] = field(default_factory=list)
     records: dict[int, Record] = field(default_factory=dict)
     refusals: dict[str, str] = field(default_factory=dict)
+    #: Path of an evicted checkpoint to when it left the record.
+    removals: dict[str, float] = field(default_factory=dict)
 
     def append(self, now: float, kind: str, fields: Json) -> None:
         previous = self.journal[-1]["id"] if self.journal else "0-0"

@@ -76,7 +76,7 @@ end
 
 local FIELDS = {'state', 'bracket', 'rung', 'target', 'attempt', 'token', 'claim', 'worker',
   'started', 'ended_token', 'ended_claim', 'ended_how', 'failures', 'losses', 'unwitnessed',
-  'lost_at', 'avoid', 'avoid_until'}
+  'lost_at', 'avoid', 'avoid_until', 'evicted'}
 
 -- The trial's record as a table of strings ('' = never set), or nil.
 local function record(trial)

@@ -1,7 +1,7 @@
 -- delete(experiment, names, deleted; uid) → 'ok'
 --
 -- KEYS[1]  the experiment's hash; all keys below it are removed: journal, snapshot, live, queued,
---          running, refusals, orders, and trial and checkpoints of every trial started
+--          running, refusals, orders, removals, and trial and checkpoints of every trial started
 -- KEYS[2]  hash of name → uid; the name is freed
 -- KEYS[3]  zset of the uids deleted last: an experiment that is neither here nor there was lost
 -- ARGV[1]  uid
@@ -18,5 +18,6 @@ for trial = 0, trials - 1 do
   redis.call('UNLINK', experiment .. ':trial:' .. trial, experiment .. ':checkpoints:' .. trial)
 end
 redis.call('UNLINK', experiment, experiment .. ':journal', experiment .. ':snapshot',
-  experiment .. ':live', queued, running, experiment .. ':refusals', experiment .. ':orders')
+  experiment .. ':live', queued, running, experiment .. ':refusals', experiment .. ':orders',
+  experiment .. ':removals')
 return 'ok'

@@ -6,7 +6,7 @@
 -- ARGV[3]  resource of the checkpoint that was restored, 0 = none
 -- ARGV[4…] paths of the newer checkpoints that were found corrupt
 --
--- Journalled once per token, a `warning` before it if checkpoints were dropped. `start` must be the
+-- Journalled once per token, a `warning` before it if checkpoints were dropped, or evicted. `start` must be the
 -- resource of the newest checkpoint left: what the journal says is what the record holds.
 
 local trial, token, start = ARGV[1], ARGV[2], ARGV[3]
@@ -36,7 +36,11 @@ if #ARGV > 3 then
     'corrupt checkpoints dropped, training goes on from ' .. start .. ': ' ..
     table.concat(ARGV, ', ', 4)))
 end
+if count(r, 'evicted') > tonumber(start) then
+  append('warning', '"trial":' .. trial .. ',"rung":' .. r.rung .. ',"what":' .. cjson.encode(
+    'its checkpoint at ' .. r.evicted .. ' was evicted, it trains again from ' .. start))
+end
 append('started', head(r, token, r.worker) .. '"start":' .. start)
-redis.call('HSET', r.key, 'started', token)
+redis.call('HSET', r.key, 'started', token, 'evicted', 0)
 redis.call('HDEL', experiment .. ':refusals', r.worker)
 return 'ok'
