@@ -54,6 +54,8 @@ class Drive:
                 return True  # the next piece follows soon
             self._next_look = time.monotonic() + TICK
             self._exports.write_if_due()
+            search, result = self.coordinator.fold.search, self._exports.result
+            self._exports.retention.tend(search, result, self._term)
         return news
 
     def step(self) -> None:

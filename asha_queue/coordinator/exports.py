@@ -21,6 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
+from asha_queue.coordinator.retention import Retention
 from asha_queue.result import Result
 from asha_queue.search.configuration import flatten
 from asha_queue.settings import TICK
@@ -56,6 +57,7 @@ class Exports:
         self._grown = False
         #: When to try again, if the files cannot be written.
         self._again_at: float | None = None
+        self.retention = Retention(store, uid, specification, folder)
         self._begin()
 
     def follow(self, term: int | None) -> bool:
@@ -76,6 +78,7 @@ class Exports:
             return True
         for entry in read.entries:
             self.result.apply(entry)
+            self.retention.apply(entry)
             self._seen = entry["id"]
         self._grown = self._grown or bool(read.entries)
         if self._writes:
@@ -110,6 +113,7 @@ class Exports:
         """From the first entry, into a new journal file."""
         self.close()
         self.result = Result(self._specification)
+        self.retention.begin()
         self._seen = "0-0"
         self._grown = False
         self._complete = False

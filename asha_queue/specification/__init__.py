@@ -132,6 +132,16 @@ class Specification(Fields):
         return self
 
     @model_validator(mode="after")
+    def _keep(self) -> Self:
+        kept = self.keep_checkpoints
+        if isinstance(kept, int) and kept < 1:
+            allowed = type(self).model_fields["keep_checkpoints"].description
+            raise ValueError(f"keep_checkpoints={kept}: must be {allowed}")
+        if kept == "all" and self.keep_bytes is not None:
+            raise ValueError("keep_bytes: cannot go with keep_checkpoints='all'; leave out one")
+        return self
+
+    @model_validator(mode="after")
     def _suit(self) -> Self:
         """What is usual for such an experiment, where nothing was asked for."""
         if "num_samples" not in self.model_fields_set:
@@ -221,9 +231,10 @@ class Specification(Fields):
         """The specification of which `to_json` has these fields, of an earlier version too.
 
         What such an experiment has decided was decided without hedging and without a model,
-        whatever is usual now.
+        whatever is usual now, and its checkpoints were all kept.
         """
-        return cls(**{"hedge": False, "sampler": "random", **fields})
+        earlier = {"hedge": False, "sampler": "random", "keep_checkpoints": "all"}
+        return cls(**{**earlier, **fields})
 
     @classmethod
     def from_toml(cls, path: str | Path) -> Self:
@@ -270,7 +281,7 @@ class Specification(Fields):
         mine, theirs = self.to_json(), other.to_json()
         if other.seed is None:
             theirs["seed"] = mine["seed"]
-        for field in {"hedge", "sampler"} - other.model_fields_set:
+        for field in {"hedge", "sampler", "keep_checkpoints"} - other.model_fields_set:
             theirs[field] = mine[field]
         sentences = []
         if self.digest and other.digest and self.digest != other.digest:

@@ -143,6 +143,17 @@ class Fields(BaseModel):
         description="a list of trackers: 'mlflow', 'tensorboard' or 'wandb', each with or without "
         "':WHERE', or a class of your own as 'file.py:Class'",
     )
+    keep_checkpoints: int | Literal["needed", "all"] = Field(
+        default="needed",
+        description="'needed' for the best and those of trials that may still go on, 'all', or a "
+        "whole number of at least 1: no more than so many of the needed ones",
+    )
+    keep_bytes: int | None = Field(
+        default=None,
+        ge=1,
+        description="a whole number of at least 1, or None for no limit: the bytes that "
+        "checkpoints may take",
+    )
     digest: str = Field(
         default="", description="the SHA-256 of the program's file, filled at submission"
     )

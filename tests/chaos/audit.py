@@ -81,7 +81,9 @@ def audit_journal(name: str, uid: str, entries: Sequence[Entry], found: Findings
                 found.broken.append(f"{name}: trial {trial} at {entry['reached']}: wrong number")
         elif kind == "failed":
             found.broken.append(f"{name}: trial {trial} failed: {entry['error'].splitlines()[0]}")
-        elif kind == "warning":
+        elif kind == "evicted":
+            kept[trial] = entry["left"]
+        elif kind == "warning" and " was evicted, " not in entry["what"]:
             found.broken.append(f"{name}: trial {trial}: {entry['what']}")
         elif kind == "started":
             found.attempts += 1

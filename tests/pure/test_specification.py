@@ -83,6 +83,8 @@ def test_fields_that_are_not_given_have_their_defaults() -> None:
         "queue": "asha",
         "storage": "asha-runs",
         "trackers": [],
+        "keep_checkpoints": "needed",
+        "keep_bytes": None,
         "digest": "",
         "prior": [],
     }
@@ -447,3 +449,19 @@ def test_what_does_not_go_with_hedging_turns_it_off_where_it_is_not_asked_for() 
     assert not specification(variant="stopping").hedge
     assert not specification(brackets=2).hedge
     assert not specification(hedge=False).hedge
+
+
+def test_what_is_kept_of_checkpoints_is_said_clearly() -> None:
+    assert specification(keep_checkpoints=50, keep_bytes=10**9).keep_checkpoints == 50
+    with pytest.raises(SpecificationError, match="keep_checkpoints=0: must be 'needed'"):
+        specification(keep_checkpoints=0)
+    with pytest.raises(SpecificationError, match="keep_bytes: cannot go with"):
+        specification(keep_checkpoints="all", keep_bytes=1)
+
+
+def test_an_earlier_experiment_keeps_all_its_checkpoints_and_is_the_same_one() -> None:
+    fields = specification().to_json()
+    del fields["keep_checkpoints"], fields["keep_bytes"]
+    earlier = Specification.from_json(fields)
+    assert earlier.keep_checkpoints == "all"
+    assert not [line for line in earlier.differences(specification()) if "keep" in line]

@@ -1,0 +1,115 @@
+"""Retention: checkpoints that nobody needs any more are taken off the record, then off the disk.
+
+Rules
+
+* What may go is said in `search/holdings.py`; the best results that the experiment shows stay.
+* The entry goes first, by a script that passes over a trial which is open by now: a claim never
+  rests on what is removed. The files go REMOVE_AFTER later. Until then they are listed in the
+  store: whoever leads next removes them, and a store that was rolled back has neither lost the
+  entry nor lists the files.
+* Only the leader does this, and its term goes with it. One that was deposed removes at most files
+  that its successor would remove as well.
+* Files are removed by a thread of its own, a few at a time: no decision waits for a disk. What
+  cannot be removed is tried again later; that it cannot is said once, and stops nothing.
+* A coordinator that does not see the experiment's checkpoints evicts none: it would save no disk.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from asha_queue.checkpoints import Checkpoints
+from asha_queue.errors import CheckpointError
+from asha_queue.result import Result
+from asha_queue.search.asha import Asha
+from asha_queue.search.holdings import Holdings
+from asha_queue.settings import TICK
+from asha_queue.specification import Specification
+from asha_queue.store.contract import Eviction, Store
+
+#: Seconds between a checkpoint's leaving of the record and the removal of its files: more than a
+#: server that is restarted or replaced goes back.
+REMOVE_AFTER: Final = 60.0
+#: Checkpoints evicted, and removed, in one go.
+BATCH: Final = 100
+#: Seconds until files are tried again that could not be removed.
+AGAIN: Final = 60.0
+
+log = logging.getLogger("coordinator")
+
+
+class Retention:
+    """Evicts and removes the checkpoints of one experiment, whose files are below `folder`."""
+
+    def __init__(self, store: Store, uid: str, specification: Specification, folder: Path) -> None:
+        self._store, self._uid, self._specification = store, uid, specification
+        self._checkpoints = Checkpoints(folder.parent, folder.name, uid)
+        self._home = folder / "checkpoints" / uid
+        self._next = 0.0
+        self._said = ""
+        self._thread: threading.Thread | None = None
+        self._gone: list[str] = []
+        self._trouble = ""
+        self.begin()
+
+    def begin(self) -> None:
+        """Forgets everything: the journal is followed from its first entry again."""
+        limit, size = self._specification.keep_checkpoints, self._specification.keep_bytes
+        most = limit if isinstance(limit, int) else None
+        self._holdings = Holdings(self._specification.plan, most, size)
+
+    def apply(self, entry: Mapping[str, Any]) -> None:
+        """Folds the next entry of the journal."""
+        self._holdings.apply(entry)
+
+    def tend(self, search: Asha, result: Result, term: int) -> None:
+        """Evicts what may go, and sees to the removal of what went; once a second at most."""
+        if self._specification.keep_checkpoints == "all" or time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + TICK
+        if not self._home.is_dir():
+            if self._holdings.count:
+                self._say(f"{self._home} is not seen from here")
+            return
+        self._evict(search, result, term)
+        self._remove()
+
+    def _evict(self, search: Asha, result: Result, term: int) -> None:
+        best = [*result.pareto_front, result.best, result.best_seen]
+        keep = {one.checkpoint["path"] for one in best if one and one.checkpoint}
+        surplus = self._holdings.surplus(search, keep)[:BATCH]
+        evictions = [Eviction(*one) for one in surplus]
+        if evictions and self._store.evict(self._uid, term, evictions) == "ok":
+            self._holdings.asked(surplus)
+
+    def _remove(self) -> None:
+        if self._thread and self._thread.is_alive():
+            return
+        if self._gone:
+            self._store.removed(self._uid, self._gone)
+            self._gone = []
+        if self._trouble:
+            self._say(self._trouble)
+            self._trouble, self._next = "", time.monotonic() + AGAIN
+            return
+        paths = self._store.removable(self._uid, REMOVE_AFTER, BATCH)
+        if paths:
+            self._thread = threading.Thread(target=self._remove_files, args=(paths,), daemon=True)
+            self._thread.start()
+
+    def _remove_files(self, paths: list[str]) -> None:
+        try:
+            for path in paths:
+                self._checkpoints.remove(path)
+                self._gone.append(path)
+        except CheckpointError as error:
+            self._trouble = str(error)
+
+    def _say(self, reason: str) -> None:
+        if reason != self._said:
+            self._said = reason
+            name = self._specification.name
+            log.warning("%s: checkpoints that are not needed stay: %s", name, reason)

@@ -1,0 +1,110 @@
+"""Retention on a real server and a real disk: the entry first, the files later."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from asha_queue.checkpoints import Checkpoints
+from asha_queue.coordinator import retention
+from asha_queue.coordinator.retention import Retention
+from asha_queue.result import Result
+from asha_queue.search.asha import Asha
+from asha_queue.specification import Specification
+from asha_queue.store.contract import Outcome, ScheduledSegment, Store
+from tests.conftest import wait_until
+from tests.server.sides import ServerSide
+
+UID = "1f2e3d"
+SPECIFICATION = Specification(
+    name="digits",
+    train="digits.py:train",
+    space={"lr": {"uniform": [0.0, 1.0]}},
+    metric="loss",
+    mode="min",
+    max_t=4,
+    num_samples=40,
+    hedge=False,
+    sampler="random",
+    seed=0,
+)
+
+
+def train(store: Store, folder: Path, trials: int) -> None:
+    """Completes the first rung of so many trials, the first of which is the best."""
+    store.submit(UID, "digits", SPECIFICATION.to_json())
+    checkpoints = Checkpoints(folder.parent, "digits", UID)
+    for trial in range(trials):
+        segment = ScheduledSegment(trial, bracket=0, rung=0, target=1, config={"lr": 0.5})
+        last = store.describe(UID).last
+        assert store.schedule(UID, last, f"request {trial}", [segment]) == "ok"
+        claim = store.claim(UID, trial, 0, 1, f"claim {trial:08d}", "a")
+        assert store.start(UID, trial, claim.token, 0) == "ok"
+        metrics = {"loss": float(trial)}
+        with checkpoints.writer(trial, claim.token, f"{trial:08d}", 1, metrics) as draft:
+            (draft.folder / "model").write_text("weights")
+        outcome = Outcome(metrics, 1, draft.record, 1.0, [])
+        assert store.complete(UID, trial, claim.token, outcome) == "ok"
+
+
+def follow(store: Store, folder: Path) -> tuple[Retention, Asha, Result]:
+    kept = Retention(store, UID, SPECIFICATION, folder)
+    search, result = Asha(SPECIFICATION.plan), Result(SPECIFICATION)
+    for entry in store.read(UID, "", 10_000).entries:
+        for one in (kept, search, result):
+            one.apply(entry)
+    return kept, search, result
+
+
+def folders(folder: Path) -> int:
+    return len([*folder.glob(f"checkpoints/{UID}/*/*/manifest.json")])
+
+
+def test_what_is_not_needed_goes_from_the_record_then_from_the_disk(
+    broker: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    side, folder = ServerSide(broker), tmp_path / "digits"
+    store = side.store
+    try:
+        train(store, folder, 16)
+        term = store.lead(UID, "me", 1).term
+        kept, search, result = follow(store, folder)
+        kept.tend(search, result, term)
+        evicted = [e for e in store.read(UID, "", 10_000).entries if e["type"] == "evicted"]
+        assert {entry["trial"] for entry in evicted} == set(range(8, 16)), "16/4 and a margin of 4"
+        assert folders(folder) == 16, "nothing is removed at once"
+        monkeypatch.setattr(retention, "TICK", 0.0)
+        side.advance(retention.REMOVE_AFTER + 1)
+        successor, search, result = follow(store, folder)
+
+        def tended() -> bool:
+            successor.tend(search, result, term)
+            return folders(folder) == 8 and store.removable(UID, 0, 10) == []
+
+        wait_until(tended, "the files are removed by the next leader, and forgotten")
+    finally:
+        side.wipe()
+        side.close()
+
+
+def test_a_coordinator_that_does_not_see_the_storage_says_so_once_and_evicts_nothing(
+    broker: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    side = ServerSide(broker)
+    monkeypatch.setattr(retention, "TICK", 0.0)
+    try:
+        train(side.store, tmp_path / "digits", 16)
+        term = side.store.lead(UID, "me", 1).term
+        kept, search, result = follow(side.store, tmp_path / "elsewhere" / "digits")
+        for _ in range(3):
+            kept.tend(search, result, term)
+        told: list[Any] = [r for r in caplog.records if "is not seen from here" in r.getMessage()]
+        assert len(told) == 1
+        types = {entry["type"] for entry in side.store.read(UID, "", 10_000).entries}
+        assert "evicted" not in types
+    finally:
+        side.wipe()
+        side.close()
