@@ -9,6 +9,11 @@ class SpecificationError(AshaQueueError):
     """Raised when a field of an experiment, or a domain of its space, is not what it may be."""
 
 
+class StorageError(SpecificationError):
+    """Raised when a storage cannot be used: its URL is none, this machine lacks the package for it,
+    or there is no such bucket."""
+
+
 class ProgramError(AshaQueueError):
     """Raised when the training program cannot be found, read or loaded."""
 

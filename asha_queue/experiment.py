@@ -2,7 +2,6 @@
 
 import contextlib
 import secrets
-import shutil
 import signal
 import sys
 import threading
@@ -33,6 +32,8 @@ from asha_queue.result import Result
 from asha_queue.settings import TICK
 from asha_queue.specification import Specification
 from asha_queue.specification.trackers import OWN
+from asha_queue.storage import AnyStorage, Storage, opened, required
+from asha_queue.storage.patience import QUICK
 from asha_queue.store import connect
 from asha_queue.store.contract import Store
 from asha_queue.terminal.view import View, view
@@ -86,7 +87,7 @@ class Experiment(Specification):
         Args:
             workers: CPU workers to start on this machine; only without a broker.
             broker: URL of the broker, which is the store as well.
-            storage: root folder of checkpoints, logs and exports.
+            storage: root of checkpoints, logs and exports: a folder, or the URL of a bucket.
             fresh: deletes an experiment of the same name first, its checkpoints included.
             flower: shows the run in a browser, too, by a Flower that ends with it.
             progress: shows the run; default: a live picture, or lines where there is no terminal.
@@ -124,7 +125,7 @@ class Experiment(Specification):
                 shown.say(f"broker   {server}")
                 shown.say(f"storage  {place}")
                 store = connect(server.url)
-                folder = Path(place.url) / specification.name
+                folder = required(place.url, QUICK).below(specification.name)
                 uid, said = submit(store, specification, folder, fresh)
                 shown.say(said)
                 return _coordinate(store, server.url, uid, folder, roots, local, watched, shown)
@@ -149,7 +150,8 @@ class Experiment(Specification):
                 "Give broker=URL or set ASHA_QUEUE_BROKER, or run it here with run()"
             )
         specification = _stored_at(specification, storage)
-        folder = Path(where.storage(storage, specification.storage).url) / specification.name
+        root = required(where.storage(storage, specification.storage).url, QUICK)
+        folder = root.below(specification.name)
         store = connect(place.url)
         uid, said = submit(store, specification, folder, fresh)
         for line in said.splitlines()[1:]:  # what it has learnt; the rest the handle tells
@@ -198,7 +200,7 @@ def _suggested(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def submit(
-    store: Store, specification: Specification, folder: Path, fresh: bool = False
+    store: Store, specification: Specification, folder: AnyStorage, fresh: bool = False
 ) -> tuple[str, str]:
     """Puts an experiment into the store, or finds it there.
 
@@ -209,16 +211,17 @@ def submit(
     """
     samplers.require(specification)  # before anything is deleted
     trackers.require(specification.trackers)
+    folder = opened(folder)
     name, learnt = specification.name, ""
     if fresh or store.uid(name) is None:  # one that goes on knows what it knew
         specification, learnt = informed(store, specification)
     if fresh:
         delete(store, name, folder)
-    elif store.uid(name) is None and (folder / JOURNAL_FILE).exists():
+    elif store.uid(name) is None and folder.exists(JOURNAL_FILE):
         raise SpecificationError(
             f"{folder} holds a run of {name!r} that this store does not know: it lost its data, or "
-            f"it is another store. {remedy(folder / JOURNAL_FILE)}. Or use the store it ran on, or "
-            f"start anew with --fresh, which deletes that folder."
+            f"it is another store. {remedy(folder.at(JOURNAL_FILE))}. Or use the store it ran on, "
+            f"or start anew with --fresh, which deletes that folder."
         )
     mine = secrets.token_hex(8)
     uid = store.submit(mine, name, specification.seeded().to_json())
@@ -239,13 +242,13 @@ def submit(
     return uid, f"experiment {name} goes on ({description.state})"
 
 
-def delete(store: Store, name: str, folder: Path) -> bool:
+def delete(store: Store, name: str, folder: Storage) -> bool:
     """Removes an experiment: everything of it in the store, and its folder. False if none was."""
     uid = store.uid(name)
     if uid is not None:
         store.delete(uid)
-    existed = folder.exists()
-    shutil.rmtree(folder, ignore_errors=True)
+    existed = bool(folder.names())
+    folder.remove()
     return uid is not None or existed
 
 
@@ -260,7 +263,7 @@ def _coordinate(
     store: Store,
     url: str,
     uid: str,
-    folder: Path,
+    folder: Storage,
     roots: list[Path],
     local: Local | None,
     flower: Flower | None,

@@ -6,7 +6,6 @@ import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from asha_queue import where
@@ -23,6 +22,8 @@ from asha_queue.errors import (
     UnknownWorker,
 )
 from asha_queue.result import Best, Result
+from asha_queue.storage import opened
+from asha_queue.storage.patience import QUICK
 from asha_queue.store import connect
 from asha_queue.store.contract import Changed, Description, Store
 from asha_queue.views import LivePoints, overview
@@ -152,8 +153,8 @@ class Handle:
         try:
             yield
         except LostExperiment as error:
-            root = Path(where.storage(None, self._fold.specification.storage).url)
-            raise told(error, self.name, root / self.name) from None
+            root = opened(where.storage(None, self._fold.specification.storage).url, QUICK)
+            raise told(error, self.name, root.below(self.name)) from None
 
 
 def drain(store: Store, targets: Sequence[str], by: str) -> list[str]:
@@ -179,8 +180,9 @@ def uid_of(store: Store, name: str) -> str:
     """The uid of the experiment called `name`; UnknownExperiment names those there are."""
     uid = store.uid(name)
     if uid is None:
-        path = Path(where.storage().url) / name / JOURNAL_FILE
-        if path.exists():
+        root = opened(where.storage().url, QUICK)
+        path = root.at(f"{name}/{JOURNAL_FILE}")
+        if root.exists(f"{name}/{JOURNAL_FILE}"):
             raise LostExperiment(
                 f"no experiment on this server is called {name!r}: it lost its data, or it is "
                 f"another server. {remedy(path)}"

@@ -6,6 +6,8 @@ Rules
   not followed, and only files are read: programs write into this folder, and whoever reads it for a
   page may be allowed to read more than they.
 * `tail` reads no more than it was asked for, however long the log is.
+* Of an object store a log is read where it is written, which is on its worker's machine, until its
+  attempt has ended, and from the store afterwards.
 * What cannot be read here is no error: a sentence says why. Trials train on other machines.
 """
 
@@ -17,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from asha_queue.storage import AnyStorage, opened
+from asha_queue.storage.patience import QUICK
 from asha_queue.training.loglimit import cut_at
 from asha_queue.training.output import log_file
 
@@ -43,8 +47,9 @@ class Tail:
 class Logs:
     """The logs of one experiment; `folder` is its own in the storage."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: AnyStorage) -> None:
+        self._storage = opened(folder, QUICK)
+        self._folder = self._storage.local
 
     def path(self, trial: int, rung: int, attempt: int) -> Path:
         """Where the output of one attempt is."""
@@ -52,7 +57,7 @@ class Logs:
 
     def away(self) -> str:
         """The sentence that says so when the folder is not seen from this machine."""
-        if self._folder.is_dir():
+        if self._storage.remote or self._folder.is_dir():
             return ""
         return f"the output is not on this machine: {self._folder} does not exist here"
 
@@ -62,12 +67,16 @@ class Logs:
         if away := self.away():
             return Tail(path, None, away)
         try:
-            with self._opened(path) as file:
-                size = file.seek(0, os.SEEK_END)
-                file.seek(max(0, size - most))
-                read = file.read(most)
+            if stored := self._stored(path):
+                size = self._storage.size(stored)
+                read = self._storage.read(stored, max(0, size - most), size)
+            else:
+                with self._opened(path) as file:
+                    size = file.seek(0, os.SEEK_END)
+                    file.seek(max(0, size - most))
+                    read = file.read(most)
         except OSError as error:
-            return Tail(path, None, f"no output: {path}: {error.strerror}")
+            return Tail(path, None, f"no output: {self.why_not(path, error)}")
         if size <= most:
             return Tail(path, _shown(read), "")
         part, _, whole = read.partition(b"\n")
@@ -82,10 +91,31 @@ class Logs:
         Raises OSError when it cannot be read.
         """
         path = self.path(trial, rung, attempt)
+        if stored := self._stored(path):
+            return seen + out.write(self._storage.read(stored, seen))
         with self._opened(path) as file:
             file.seek(seen if seen <= os.fstat(file.fileno()).st_size else cut_at(path))
             shutil.copyfileobj(file, out)
             return file.tell()
+
+    def place(self, path: Path) -> str:
+        """A log's path or URL, for people."""
+        return self._storage.at(path.relative_to(self._folder).as_posix())
+
+    def why_not(self, path: Path, error: OSError) -> str:
+        """Why a log cannot be read."""
+        if self._storage.remote and isinstance(error, FileNotFoundError):
+            return (
+                f"{self.place(path)} is stored when the attempt has ended; until then it is on "
+                f"the machine of its worker"
+            )
+        return f"{self.place(path)}: {error.strerror}"
+
+    def _stored(self, path: Path) -> str:
+        """A log's name in an object store; empty if it is a file of this machine."""
+        if not self._storage.remote or path.exists():
+            return ""
+        return path.relative_to(self._folder).as_posix()
 
     def _opened(self, path: Path) -> BinaryIO:
         real = os.path.realpath(path, strict=True)

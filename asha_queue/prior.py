@@ -15,7 +15,6 @@ Rules
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from asha_queue.errors import JournalError, NewerFormat, SpecificationError
@@ -60,7 +59,7 @@ def informed(store: Store, specification: Specification) -> tuple[Specification,
 def _entries(store: Store, source: str) -> Iterable[Json]:
     if not re.fullmatch(NAME, source):
         try:
-            return load_file(Path(source))[0]
+            return load_file(source)[0]
         except (JournalError, NewerFormat) as error:
             raise SpecificationError(f"warm_start={source!r}: {error}") from None
     uid = store.uid(source)

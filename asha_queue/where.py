@@ -1,4 +1,8 @@
-"""Where things are: the broker (which is also the store) and the storage, and who said so."""
+"""Where things are: the broker (which is also the store) and the storage, and who said so.
+
+A storage is a folder or the URL of a bucket. The URL is written down (in the journal, in logs, on
+pages), so it may hold no credentials: libraries find them in the environment or in files of theirs.
+"""
 
 import os
 import re
@@ -6,10 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
+from asha_queue.errors import StorageError
+
 #: Folder of runs, and of the embedded server's data, below the working directory.
 DEFAULT_STORAGE = "asha-runs"
 #: File in which a running embedded server leaves its URL (mode 0600: it holds the password).
 ADDRESS_FILE = Path(DEFAULT_STORAGE) / ".valkey" / "address"
+#: The schemes of storage URLs, and the packages that know them, which extras bring.
+PACKAGES = {"s3": ("s3fs", "s3"), "gs": ("gcsfs", "gcs"), "az": ("adlfs", "azure")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +47,7 @@ def broker(explicit: str | None = None, *, embedded: bool = True) -> Where | Non
 
 def storage(explicit: str | None = None, experiment: str | None = None) -> Where:
     """The root of checkpoints, logs and exports: `explicit`, ASHA_QUEUE_STORAGE, the experiment's
-    own, or `asha-runs`; absolute."""
+    own, or `asha-runs`; an absolute path or a URL. Raises StorageError as `storage_root` does."""
     candidates = (
         (explicit, "--storage"),
         (os.environ.get("ASHA_QUEUE_STORAGE"), "ASHA_QUEUE_STORAGE"),
@@ -47,8 +55,40 @@ def storage(explicit: str | None = None, experiment: str | None = None) -> Where
     )
     for path, origin in candidates:
         if path:
-            return Where(str(Path(path).expanduser().absolute()), origin)
-    return Where(str(Path(DEFAULT_STORAGE).absolute()), "default")
+            return Where(storage_root(path), origin)
+    return Where(storage_root(DEFAULT_STORAGE), "default")
+
+
+def storage_root(text: str) -> str:
+    """The absolute path of a folder, or the URL of a bucket as it is written down.
+
+    Raises StorageError for a URL that is none of a storage, or that holds credentials or options;
+    the message shows none of them.
+    """
+    scheme, separator, rest = text.partition("://")
+    if not separator:
+        return str(Path(text).expanduser().absolute())
+    shown = f"{scheme}://{re.split('[?#]', rest.rpartition('@')[2])[0]}"
+    if "@" in rest or "?" in rest or "#" in rest:
+        raise StorageError(
+            f"storage {shown}: its URL may hold no credentials and no options, as it is kept in "
+            f"the journal; give them by the environment or the files of the library, as its "
+            f"other users do (for s3:// AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, ~/.aws, …)"
+        )
+    if scheme == "file":
+        return str(Path(rest).absolute())
+    if scheme not in PACKAGES:
+        why = "is seen by one process alone" if scheme == "memory" else "is not supported"
+        raise StorageError(
+            f"storage {shown}: {scheme}:// {why}; give a folder that all nodes share, or "
+            + ", ".join(f"{known}://BUCKET/PREFIX" for known in PACKAGES)
+        )
+    parts = [part for part in rest.split("/") if part]
+    if not parts or {".", ".."} & {*parts}:
+        raise StorageError(
+            f"storage {shown}: must be {scheme}://BUCKET or {scheme}://BUCKET/PREFIX"
+        )
+    return f"{scheme}://{'/'.join(parts)}"
 
 
 def without_password(url: str) -> str:

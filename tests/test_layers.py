@@ -47,6 +47,7 @@ ORDER = [
     "specification",
     "objectives",
     "search",
+    "storage",
     "where",
     "sentinel",
     "settings",

@@ -10,6 +10,8 @@ Rules
   manifest goes first: what is half removed does not exist. What a killed writer has left unfinished
   is removed by the next holder of its segment: a frozen one that comes back to it could not make it
   count.
+* In an object store the same names hold: the folder is written in this machine's cache, its files
+  are stored, then the manifest, which makes it a checkpoint there; see `stored.py`.
 * *Corrupt* (the files are not those of the manifest) and *unreachable* (this node does not see the
   experiment's folder at all, or may not read it) are told apart: one has lost the checkpoint, the
   other is a node with another disk.
@@ -24,8 +26,10 @@ from pathlib import Path
 from typing import Any
 
 from asha_queue.checkpoints import manifest
+from asha_queue.checkpoints.stored import StoredCheckpoints
 from asha_queue.checkpoints.trouble import unwritable
 from asha_queue.errors import CheckpointCorrupt, CheckpointUnreachable, CheckpointUnwritable
+from asha_queue.storage import AnyStorage, Remote, opened
 
 #: Characters of the claim's id in the name of a folder.
 CLAIM_SHOWN = 8
@@ -56,8 +60,13 @@ class Restored:
 class Checkpoints:
     """Writes and verifies the checkpoints of one experiment."""
 
-    def __init__(self, storage: str | Path, experiment: str, uid: str) -> None:
-        self._root = Path(storage)
+    def __init__(self, storage: AnyStorage, experiment: str, uid: str) -> None:
+        place = opened(storage)
+        self._stored = (
+            StoredCheckpoints(place, experiment, uid) if isinstance(place, Remote) else None
+        )
+        #: The storage's folder, or its mirror in the cache.
+        self._root = place.local
         self._home = self._root / experiment
         self._uid = uid
 
@@ -82,6 +91,8 @@ class Checkpoints:
             final = _unused(parent, f"{token}-{claim[:CLAIM_SHOWN]}-{resource}")
             draft = Draft(final.with_name(f".{final.name}.partial"), resource, dict(metrics))
             draft.folder.mkdir()
+            if self._stored:
+                self._stored.hold(draft.folder)
         except OSError as error:
             reason = f"{error.filename or parent}: {error.strerror}"
             raise CheckpointUnwritable(f"no checkpoint can be written: {reason}") from error
@@ -97,7 +108,12 @@ class Checkpoints:
                 "config_digest": config_digest,
             }
             digest, size = manifest.write(draft.folder, facts)
+            if self._stored:
+                self._stored.store(draft.folder, final)
             draft.folder.rename(final)
+        except CheckpointUnwritable:
+            shutil.rmtree(draft.folder, ignore_errors=True)
+            raise
         except BaseException as error:
             reason = unwritable(error, draft.folder)  # looked at before there is room again
             shutil.rmtree(draft.folder, ignore_errors=True)
@@ -105,6 +121,8 @@ class Checkpoints:
                 raise CheckpointUnwritable(f"no checkpoint can be written: {reason}") from error
             raise
         manifest.sync_folder(parent)
+        if self._stored:
+            self._stored.keep(final, size)
         draft.record = {
             "path": final.relative_to(self._root).as_posix(),
             "resource": resource,
@@ -119,6 +137,13 @@ class Checkpoints:
             writer = folder.name[1:].partition("-")[0]
             if writer.isdecimal() and int(writer) < token:
                 shutil.rmtree(folder, ignore_errors=True)
+        if self._stored:
+            self._stored.remove_unfinished(trial, token)
+
+    def release(self) -> None:
+        """Lets the cache do without what was written and restored here."""
+        if self._stored:
+            self._stored.release()
 
     def remove(self, path: str) -> None:
         """Removes a checkpoint; one that is gone is no error.
@@ -148,6 +173,8 @@ class Checkpoints:
         Raises CheckpointUnreachable when the experiment's folder is not seen from this node, and
         CheckpointCorrupt when it is but the checkpoint is not what it was.
         """
+        if self._stored:
+            return self._stored.verify(checkpoint)
         for folder in (self._root, self._home):
             if not folder.is_dir():
                 raise CheckpointUnreachable(f"{folder} does not exist here")

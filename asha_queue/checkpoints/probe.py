@@ -15,8 +15,12 @@ import json
 import os
 import secrets
 import time
-from pathlib import Path
 from typing import Any
+
+from asha_queue.errors import StorageError
+from asha_queue.storage import AnyStorage, opened
+from asha_queue.storage.patience import QUICK
+from asha_queue.where import storage_root
 
 #: Folder of the probes below the storage root; no experiment's name begins with a dot.
 FOLDER = ".nodes"
@@ -24,13 +28,14 @@ FOLDER = ".nodes"
 SEEN = 64
 
 
-def look(storage: str | Path, host: str) -> dict[str, Any]:
+def look(place: AnyStorage, host: str) -> dict[str, Any]:
     """Leaves this node's probe and says what was found: `root`, `id` of the probe, the ids `seen`
     of others, and `error`, empty if the folder can be written and all in it read."""
-    root = str(Path(storage).absolute())
+    root = storage_root(str(place))
     ages: dict[str, float] = {}
     mine = ""
     try:
+        storage = opened(place, QUICK)
         # before, too: a second launcher of this host overwrites the probe of the first
         ages |= {probe["id"]: probe["at"] for probe in read_probes(storage).values()}
         mine = write_probe(storage, host)
@@ -38,39 +43,30 @@ def look(storage: str | Path, host: str) -> dict[str, Any]:
     except OSError as error:
         reason = f"{error.filename or root}: {error.strerror}"
         return {"root": root, "id": mine, "seen": [], "error": reason}
+    except StorageError as error:
+        return {"root": root, "id": mine, "seen": [], "error": str(error)}
     ages.pop(mine, None)
     seen = sorted(ages, key=ages.__getitem__, reverse=True)[:SEEN]
     return {"root": root, "id": mine, "seen": seen, "error": ""}
 
 
-def write_probe(storage: str | Path, name: str) -> str:
+def write_probe(place: AnyStorage, name: str) -> str:
     """Writes the probe of the node called `name`, and returns its new id."""
-    folder = Path(storage) / FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
     probe = {"id": secrets.token_hex(4), "host": name, "pid": os.getpid(), "at": time.time()}
-    draft = folder / f".{name}.{probe['id']}"
-    try:
-        draft.write_text(json.dumps(probe))
-        draft.rename(folder / name)
-    except OSError:
-        with contextlib.suppress(OSError):
-            draft.unlink()
-        raise
+    opened(place, QUICK).write(f"{FOLDER}/{name}", json.dumps(probe).encode())
     return str(probe["id"])
 
 
-def read_probes(storage: str | Path) -> dict[str, dict[str, Any]]:
+def read_probes(place: AnyStorage) -> dict[str, dict[str, Any]]:
     """The probes there are, by name: {"id", "host", "pid", "at"}. Raises OSError for one that this
     node may not read, and when the folder cannot be read; without a folder there are none."""
-    folder = Path(storage) / FOLDER
-    try:
-        names = sorted(name for name in os.listdir(folder) if not name.startswith("."))
-    except FileNotFoundError:
-        return {}
+    folder = opened(place, QUICK).below(FOLDER)
     probes = {}
-    for name in names:
+    for name in folder.names():
+        if name.startswith("."):
+            continue
         with contextlib.suppress(FileNotFoundError, ValueError):  # just removed, or not one of ours
-            probe = json.loads((folder / name).read_text())
+            probe = json.loads(folder.read(name))
             if isinstance(probe, dict) and {"id", "at"} <= probe.keys():
                 probes[name] = probe
     return probes

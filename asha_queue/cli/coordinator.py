@@ -4,7 +4,6 @@ import contextlib
 import logging
 import signal
 import threading
-from pathlib import Path
 
 import click
 
@@ -14,6 +13,8 @@ from asha_queue.coordinator.loss import remedy, unknown_journals
 from asha_queue.coordinator.service import Service
 from asha_queue.errors import ServerError, StoreError, StoreUnavailable
 from asha_queue.queue import Publisher
+from asha_queue.storage import Storage, opened
+from asha_queue.storage.patience import QUICK
 from asha_queue.store import connect
 from asha_queue.store.contract import Description
 
@@ -24,7 +25,7 @@ log = logging.getLogger("coordinator")
 
 
 @click.command()
-@click.option("--storage", metavar="DIR", help="Root of exports; default: each experiment's own.")
+@click.option("--storage", metavar="DIR|URL", help="Root of exports; default: each experiment's.")
 @broker_option
 def coordinator(storage: str | None, broker: str | None) -> None:
     """Drive every experiment that is submitted to the broker, until SIGTERM or Ctrl-C.
@@ -40,14 +41,15 @@ def coordinator(storage: str | None, broker: str | None) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ending.set())
 
-    def folder(description: Description) -> Path:
+    def folder(description: Description) -> Storage:
         specification = description.specification
-        return Path(where.storage(storage, specification["storage"]).url) / description.name
+        root = where.storage(storage, specification["storage"]).url
+        return opened(root, QUICK).below(description.name)
 
     store = connect(place.url)
     service = Service(store, Publisher(place.url), folder, place.url)
     log.info("%s coordinates the experiments on %s", service.who, place)
-    root = Path(where.storage(storage).url)
+    root = opened(where.storage(storage).url, QUICK)
     silent = False
     looked = False
     while not ending.is_set():

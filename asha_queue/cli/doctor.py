@@ -21,7 +21,7 @@ MARKS = {"ok": ("ok", "green"), "warning": ("warn", "yellow"), "error": ("ERROR"
 
 
 @click.command()
-@click.option("--storage", metavar="DIR", help="The workers' storage, as seen from this machine.")
+@click.option("--storage", metavar="DIR|URL", help="The workers' storage, as seen from here.")
 @broker_option
 @json_option
 def doctor(storage: str | None, broker: str | None, as_json: bool) -> None:

@@ -17,7 +17,7 @@ def entries_of(argument: str, broker: str | None) -> list[dict[str, Any]]:
     if path.suffix != ".jsonl":
         with opened_store(broker) as store:
             return list(journal(store, uid_of(store, argument)))
-    entries, torn = load_file(path)
+    entries, torn = load_file(argument)
     if torn:
-        click.echo(f"{path}: its last line is cut off and left out", err=True)
+        click.echo(f"{argument}: its last line is cut off and left out", err=True)
     return entries

@@ -13,6 +13,8 @@ from asha_queue.errors import AshaQueueError, UnknownExperiment
 from asha_queue.handle import uid_of
 from asha_queue.logs import Logs
 from asha_queue.result import Attempt, Attempts
+from asha_queue.storage import opened
+from asha_queue.storage.patience import QUICK
 from asha_queue.store.contract import Store
 from asha_queue.views import journal
 
@@ -26,7 +28,7 @@ LOOK_EVERY = 0.3
 @click.option("--rung", type=int, metavar="K", help="Only attempts at rung K, from 0.")
 @click.option("--attempt", type=int, metavar="N", help="Only attempts number N, from 1.")
 @click.option("--follow", is_flag=True, help="Go on printing until the trial is not in training.")
-@click.option("--storage", metavar="DIR", help="Root of checkpoints, logs and exports.")
+@click.option("--storage", metavar="DIR|URL", help="Root of checkpoints, logs and exports.")
 @broker_option
 @json_option
 def logs(
@@ -52,7 +54,7 @@ def logs(
                 if rung in (None, one.rung) and attempt in (None, one.attempt)
             ]
             if as_json:
-                print_json([asdict(one) | {"log": str(output.path(one))} for one in found])
+                print_json([asdict(one) | {"log": output.place(one)} for one in found])
                 return
             if not found:
                 raise UnknownExperiment(
@@ -75,7 +77,7 @@ class _Output:
         self._uid = uid_of(store, name)
         self._trial = trial
         kept = store.describe(self._uid).specification["storage"]
-        self._logs = Logs(Path(where.storage(storage, kept).url) / name)
+        self._logs = Logs(opened(where.storage(storage, kept).url, QUICK).below(name))
         self._attempts = Attempts(trial)
         self._seen = "0-0"
         #: By attempt: the header that was shown last, and the bytes shown of the file.
@@ -91,6 +93,9 @@ class _Output:
     def path(self, one: Attempt) -> Path:
         return self._logs.path(self._trial, one.rung, one.attempt)
 
+    def place(self, one: Attempt) -> str:
+        return self._logs.place(self.path(one))
+
     def show(self, one: Attempt) -> None:
         """The attempt's header if it has changed, and what its file has more than before."""
         path, header = self.path(one), str(one)
@@ -104,7 +109,7 @@ class _Output:
             sys.stdout.buffer.flush()
         except OSError as error:
             if one.ended and one.started:
-                click.echo(one.why or f"no output: {path}: {error.strerror}")
+                click.echo(one.why or f"no output: {self._logs.why_not(path, error)}")
 
     def check(self) -> None:
         """Raises an error when the experiment's folder is not seen from here."""

@@ -2,7 +2,6 @@
 then reads only what came since."""
 
 from abc import ABC, abstractmethod
-from pathlib import Path
 from typing import Any
 
 from rich.console import RenderableType
@@ -55,7 +54,7 @@ class EverythingLook(Look):
         facts = self._experiments.all()
         if not facts["experiments"]:
             self._notes = ["no experiments; start one with: asha-queue run FILE"]
-            root = Path(where.storage().url)
+            root = where.storage().url
             for name, path in unknown_journals(self._experiments.store, root):
                 self._notes.append(f"{name}: unknown to this server. {remedy(path)}")
         return facts

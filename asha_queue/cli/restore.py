@@ -1,6 +1,5 @@
 """`asha-queue restore`."""
 
-from pathlib import Path
 from typing import Any
 
 import click
@@ -14,10 +13,10 @@ from asha_queue.store.journal import load_file
 
 
 @click.command()
-@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@click.argument("file", metavar="FILE", type=str)
 @broker_option
 @json_option
-def restore(file: Path, broker: str | None, as_json: bool) -> None:
+def restore(file: str, broker: str | None, as_json: bool) -> None:
     """Rebuild an experiment that its server has lost, from FILE: its exported journal.
 
     Segments that run keep their workers, all others that are open are queued again. What happened
@@ -55,7 +54,7 @@ def restore(file: Path, broker: str | None, as_json: bool) -> None:
         )
 
 
-def _checked(entries: list[Json], file: Path) -> str:
+def _checked(entries: list[Json], file: str) -> str:
     """The name of a journal's experiment; raises for one that cannot be restored."""
     if violations := violations_of(entries):
         raise JournalError(

@@ -3,7 +3,6 @@
 import contextlib
 import shlex
 import sys
-from pathlib import Path
 
 import click
 from rich.console import Group
@@ -14,6 +13,7 @@ from asha_queue.cli.files import experiment_in
 from asha_queue.experiment import Interrupted
 from asha_queue.result import Result
 from asha_queue.search.configuration import short
+from asha_queue.storage import opened
 from asha_queue.terminal.layout import console
 from asha_queue.terminal.picture import (
     FRONT_ROWS,
@@ -34,7 +34,7 @@ from asha_queue.views import best_view, overview, savings
     metavar="N",
     help="CPU workers to start here; default: one per GPU, or one. Without a broker only.",
 )
-@click.option("--storage", metavar="DIR", help="Root of checkpoints, logs and exports.")
+@click.option("--storage", metavar="DIR|URL", help="Root of checkpoints, logs and exports.")
 @click.option("--fresh", is_flag=True, help="Delete what exists under this name, and start anew.")
 @click.option("--flower", is_flag=True, help="Show the run in a browser, too, until it ends.")
 @broker_option
@@ -94,6 +94,6 @@ def _print(result: Result, storage: str | None) -> None:
     value = f"{values_of(final, view)} at {best.resource} (trial {best.trial})"
     out.print(f"best        {value}: {short(best.config)}", markup=False)
     if best.checkpoint:
-        folder = Path(where.storage(storage, result.specification.storage).url)
-        out.print(f"checkpoint  {folder / best.checkpoint['path']}", soft_wrap=True)
+        root = opened(where.storage(storage, result.specification.storage).url)
+        out.print(f"checkpoint  {root.at(best.checkpoint['path'])}", soft_wrap=True)
     out.print(f"trained     {savings(result)}")

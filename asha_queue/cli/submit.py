@@ -13,7 +13,7 @@ from asha_queue.where import broker as broker_of
 
 @click.command()
 @click.argument("file", metavar="FILE[:NAME]")
-@click.option("--storage", metavar="DIR", help="Root of checkpoints, logs and exports.")
+@click.option("--storage", metavar="DIR|URL", help="Root of checkpoints, logs and exports.")
 @click.option("--fresh", is_flag=True, help="Delete what exists under this name, and start anew.")
 @broker_option
 @json_option
@@ -34,7 +34,11 @@ def submit(file: str, storage: str | None, fresh: bool, broker: str | None, as_j
     click.echo(f"broker   {place}")
     click.echo(f"submitted {handle.name}; follow it with: asha-queue status {handle.name}")
     root = handle.result().specification.storage
-    if not Path(root).is_absolute() and "ASHA_QUEUE_STORAGE" not in os.environ:
+    if (
+        "://" not in root
+        and not Path(root).is_absolute()
+        and "ASHA_QUEUE_STORAGE" not in os.environ
+    ):
         click.echo(
             f"storage {root!r} is a folder in each worker's own directory; unless that is one "
             f"folder for all of them, give --storage DIR that all nodes share",

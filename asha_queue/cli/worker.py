@@ -67,9 +67,8 @@ def _queues(context: click.Context, parameter: click.Parameter, text: str) -> li
 )
 @click.option(
     "--storage",
-    metavar="DIR",
-    type=Folder,
-    help="Root of checkpoints and logs, the same folder on all nodes. Default: "
+    metavar="DIR|URL",
+    help="Root of checkpoints and logs, the same folder or bucket on all nodes. Default: "
     "ASHA_QUEUE_STORAGE, or what each experiment says.",
 )
 @click.option(
@@ -94,7 +93,7 @@ def worker(
     cpus: int | None,
     queues: list[str],
     programs: tuple[Path, ...],
-    storage: Path | None,
+    storage: str | None,
     drain_timeout: float,
     log: Path | None,
 ) -> None:

@@ -11,6 +11,8 @@ from asha_queue.coordinator.repair import Publisher
 from asha_queue.coordinator.tracking import Tracking
 from asha_queue.result import Result
 from asha_queue.settings import TICK
+from asha_queue.storage import AnyStorage, opened
+from asha_queue.storage.patience import QUICK
 from asha_queue.store.contract import Store
 
 #: Seconds for which an ended experiment waits for trackers that do not get on.
@@ -26,16 +28,16 @@ class Drive:
         store: Store,
         publisher: Publisher,
         uid: str,
-        folder: Path,
+        folder: AnyStorage,
         broker: str | None = None,
         roots: Sequence[Path] = (),
     ) -> None:
-        self.folder = folder
+        self.folder = opened(folder, QUICK)
         self.coordinator = Coordinator(store, publisher, uid)
-        self._exports = Exports(store, uid, self.coordinator.fold.specification, folder)
+        self._exports = Exports(store, uid, self.coordinator.fold.specification, self.folder)
         self._next_look = 0.0
         trackers = self.coordinator.fold.specification.trackers if broker else []
-        self._tracking = Tracking(broker or "", uid, trackers, folder, roots)
+        self._tracking = Tracking(broker or "", uid, trackers, self.folder.local, roots)
         #: When waiting for trackers ends, unless they get on; and how far they were.
         self._patience: float | None = None
         self._progress: list[str] = []

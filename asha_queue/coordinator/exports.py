@@ -8,6 +8,9 @@ Rules
 * Deciding comes first: a journal is followed in pieces, between which decisions are taken, and what
   takes long to write is written seldom. Files that cannot be written, as on a full disk, are left
   alone for a while and then written anew.
+* An object store is sent all three as whole objects whenever the shown files are due, and at the
+  end. One that was deposed in the midst of that may put back an older journal, until the leader
+  sends the next.
 """
 
 import contextlib
@@ -26,6 +29,8 @@ from asha_queue.result import Result
 from asha_queue.search.configuration import flatten
 from asha_queue.settings import TICK
 from asha_queue.specification import Specification
+from asha_queue.storage import AnyStorage, opened
+from asha_queue.storage.patience import QUICK
 from asha_queue.store import journal
 from asha_queue.store.contract import Store
 from asha_queue.store.journal import dump
@@ -45,11 +50,15 @@ log = logging.getLogger("coordinator")
 class Exports:
     """Follows the journal of `uid`: its `result`, and as the leader the files in `folder`."""
 
-    def __init__(self, store: Store, uid: str, specification: Specification, folder: Path) -> None:
+    def __init__(
+        self, store: Store, uid: str, specification: Specification, folder: AnyStorage
+    ) -> None:
         self._store = store
         self._uid = uid
         self._specification = specification
-        self._folder = folder
+        self._storage = opened(folder, QUICK)
+        #: Where the files are written, before they are put into an object store.
+        self._folder = self._storage.local
         self._term: int | None = None
         self._journal: TextIO | None = None
         self._next_write = 0.0
@@ -95,6 +104,8 @@ class Exports:
             _replace(self._folder / "trials.csv", trials_csv(self.result))
             best = json.dumps(best_file(self.result), indent=2, ensure_ascii=False)
             _replace(self._folder / "best.json", best + "\n")
+            for name in (JOURNAL_FILE, "trials.csv", "best.json") if self._storage.remote else ():
+                self._storage.put(name)
             self._grown = False
         now = time.monotonic()
         self._next_write = now + max(TICK, (now - began) * RARELY)
@@ -152,27 +163,27 @@ class Exports:
             os.fsync(self._journal.fileno())
             self._keep_what_is_only_there()
             temporary.replace(self._folder / JOURNAL_FILE)
+            self._storage.put(JOURNAL_FILE)
             self._complete = True
 
     def _keep_what_is_only_there(self) -> None:
         """Puts aside an old file that holds more than the store has: of a run that it has lost, or
         the tail of one that was rolled back. It may be all that is left of it."""
-        path = self._folder / JOURNAL_FILE
-        if not path.exists():
+        if not self._storage.exists(JOURNAL_FILE):
             return
-        ends = journal.ends(path)
+        ends = journal.ends(self._storage, JOURNAL_FILE)
         if ends is None:
-            path.rename(path.with_name("journal-unreadable.jsonl"))
+            self._storage.move(JOURNAL_FILE, "journal-unreadable.jsonl")
             return
         first, last = ends
         if first.get("uid") != self._uid or self._store.read(self._uid, last["id"], 1).gone:
-            path.rename(path.with_name(f"journal-until-{last['id']}.jsonl"))
+            self._storage.move(JOURNAL_FILE, f"journal-until-{last['id']}.jsonl")
 
 
-def falls_short(folder: Path, last: str) -> bool:
+def falls_short(folder: AnyStorage, last: str) -> bool:
     """Whether the journal of an ended experiment was not exported to its `last` entry, as its
     leader died just then. One that is not there at all was removed: it is none."""
-    ends = journal.ends(folder / JOURNAL_FILE)
+    ends = journal.ends(opened(folder, QUICK), JOURNAL_FILE)
     return ends is not None and _place(ends[1]["id"]) < _place(last)
 
 

@@ -4,24 +4,23 @@ A store tells what was deleted from what is gone without that (`LostExperiment`)
 anew here: people are told where the journal is and how it is restored.
 """
 
+import contextlib
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Final
 
 from asha_queue.coordinator.exports import JOURNAL_FILE
 from asha_queue.coordinator.loop import ENDED
-from asha_queue.errors import JournalError, LostExperiment, NewerFormat
-from asha_queue.store.contract import Json, Store
-from asha_queue.store.journal import load
+from asha_queue.errors import LostExperiment
+from asha_queue.storage import AnyStorage, opened
+from asha_queue.storage.patience import QUICK
+from asha_queue.store.contract import Store
+from asha_queue.store.journal import ends
 
-#: Bytes at the end of a journal among which its last entry is.
-TAIL: Final = 1_000_000
 
-
-def told(error: LostExperiment, name: str, folder: Path) -> LostExperiment:
+def told(error: LostExperiment, name: str, folder: AnyStorage) -> LostExperiment:
     """The error as people need it: which experiment, where its journal is, and what to do."""
-    path = folder / JOURNAL_FILE
-    if path.exists():
+    storage = opened(folder, QUICK)
+    path = storage.at(JOURNAL_FILE)
+    if storage.exists(JOURNAL_FILE):
         return LostExperiment(f"experiment {name}: {error}. {remedy(path)}")
     return LostExperiment(
         f"experiment {name}: {error}. There is no {path} here; if another machine has it, "
@@ -29,35 +28,18 @@ def told(error: LostExperiment, name: str, folder: Path) -> LostExperiment:
     )
 
 
-def remedy(path: Path) -> str:
+def remedy(path: str) -> str:
     """What to do about a journal that no store knows."""
     return f"Its journal is {path}: `asha-queue restore {path}` rebuilds it, and it goes on"
 
 
-def unknown_journals(store: Store, root: Path) -> Iterator[tuple[str, Path]]:
+def unknown_journals(store: Store, root: AnyStorage) -> Iterator[tuple[str, str]]:
     """Name and journal of each run below `root` that had not ended and that the store does not
     know."""
     known = set(store.names().values())
-    for path in sorted(root.glob(f"*/{JOURNAL_FILE}")):
-        first, last = _ends(path)
-        if first.get("uid") not in {None, *known} and last.get("type") not in ENDED:
-            yield path.parent.name, path
-
-
-def _ends(path: Path) -> tuple[Json, Json]:
-    """The first and the last entry of a journal.jsonl; empty where that cannot be read."""
-    try:
-        with path.open("rb") as file:
-            first = file.readline()
-            file.seek(max(0, path.stat().st_size - TAIL))
-            lines = file.read().splitlines()
-    except OSError:
-        return {}, {}
-    return _entry(first), _entry(lines[-1] if lines else b"")
-
-
-def _entry(line: bytes) -> Json:
-    try:
-        return load(line.decode(errors="replace"))
-    except (JournalError, NewerFormat):
-        return {}
+    storage = opened(root, QUICK)
+    with contextlib.suppress(OSError):  # it is said by whoever has to use it
+        for name in storage.names():
+            first, last = ends(storage.below(name), JOURNAL_FILE) or ({}, {})
+            if first.get("uid") not in {None, *known} and last.get("type") not in ENDED:
+                yield name, storage.below(name).at(JOURNAL_FILE)

@@ -18,6 +18,7 @@ from asha_queue.coordinator.loss import told
 from asha_queue.coordinator.repair import Publisher
 from asha_queue.errors import AshaQueueError, LostExperiment, StoreUnavailable, UnknownExperiment
 from asha_queue.settings import FORMAT, TICK
+from asha_queue.storage import AnyStorage
 from asha_queue.store.contract import Description, Store
 
 #: Seconds for which an experiment with an error of its own is left alone.
@@ -34,7 +35,7 @@ class Service:
         self,
         store: Store,
         publisher: Publisher,
-        folder: Callable[[Description], Path],
+        folder: Callable[[Description], AnyStorage],
         broker: str | None = None,
     ) -> None:
         self._store = store
@@ -97,7 +98,7 @@ class Service:
                 continue  # deleted meanwhile
             except StoreUnavailable:
                 raise
-            except AshaQueueError as error:
+            except (AshaQueueError, OSError) as error:
                 self._set_aside(uid, name, error)
 
     def _turn(self, uid: str, drive: Drive) -> bool:

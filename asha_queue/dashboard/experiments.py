@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -38,6 +37,8 @@ from asha_queue.importance import Importances
 from asha_queue.logs import Logs, Tail
 from asha_queue.result import Result
 from asha_queue.selection import choose, row
+from asha_queue.storage import opened
+from asha_queue.storage.patience import QUICK
 from asha_queue.store.contract import Store, Worker
 from asha_queue.tally import REMEMBERED
 from asha_queue.views import fleet, trial_view
@@ -220,7 +221,7 @@ class Experiments:
         """The end of what an attempt has printed, or why it cannot be shown."""
         uid = uid_of(self.store, name)
         storage = where.storage(None, self.store.describe(uid).specification["storage"]).url
-        return Logs(Path(storage) / name).tail(trial, rung, attempt)
+        return Logs(opened(storage, QUICK).below(name)).tail(trial, rung, attempt)
 
     @contextmanager
     def look(self, name: str) -> Iterator[Look]:

@@ -7,6 +7,7 @@ from typing import Any
 from asha_queue.checkpoints.probe import read_probes
 from asha_queue.doctor.finding import Finding
 from asha_queue.doctor.fleet import host_of
+from asha_queue.errors import StorageError
 from asha_queue.store.contract import Worker
 
 #: What a node found out about its storage: `root`, `id`, `seen` and `error`.
@@ -76,6 +77,8 @@ def _here(looks: dict[str, list[Look]], folder: str) -> Finding:
         ids = {probe["id"] for probe in read_probes(folder).values()}
     except OSError as error:
         ids, folder = set(), f"{error.filename}: {error.strerror}"
+    except StorageError as error:
+        ids, folder = set(), str(error)
     if ids & {look["id"] for all_of in looks.values() for look in all_of}:
         return Finding("storage", "ok", f"seen from this machine too: {folder}")
     return Finding(

@@ -74,7 +74,7 @@ class Options:
     #: Folders of programs; none: ASHA_QUEUE_PROGRAMS, or the working directory.
     programs: Sequence[Path] = ()
     #: Root of checkpoints and logs; None: ASHA_QUEUE_STORAGE, or each experiment's own.
-    storage: Path | None = None
+    storage: str | None = None
     #: File for the output of launcher and workers; None: where that of the launcher goes.
     log: Path | None = None
     drain_timeout: float = DRAIN
@@ -89,7 +89,7 @@ class Options:
             folders = [str(folder.absolute()) for folder in self.programs]
             environment["ASHA_QUEUE_PROGRAMS"] = os.pathsep.join(folders)
         if self.storage:
-            environment["ASHA_QUEUE_STORAGE"] = str(self.storage.absolute())
+            environment["ASHA_QUEUE_STORAGE"] = where.storage_root(self.storage)
         return environment
 
 
@@ -275,7 +275,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--workers", type=_workers, help="CPU workers, or auto (default): one per GPU"
     )
     parser.add_argument("--programs", action="append", type=Path, default=[])
-    parser.add_argument("--storage", type=Path)
+    parser.add_argument("--storage")
     parser.add_argument("--log", type=Path)
     parser.add_argument("--drain-timeout", type=float, default=DRAIN)
     parser.add_argument("--with-parent", action="store_true")

@@ -25,6 +25,7 @@ from asha_queue.specification import trackers
 from asha_queue.specification.fields import Fields
 from asha_queue.specification.problems import line, no_grid, told
 from asha_queue.specification.program import reference
+from asha_queue.where import storage_root
 
 #: Trials that are usual: so many, or what it takes until one is trained in full, up to the second.
 USUAL_TRIALS = 64
@@ -120,6 +121,12 @@ class Specification(Fields):
                 "the place of grid_search, or leave out warm_start"
             )
         return sources
+
+    @field_validator("storage")
+    @classmethod
+    def _hold_no_secret(cls, storage: str) -> str:
+        told(lambda: storage_root(storage))
+        return storage
 
     @model_validator(mode="after")
     def _climb(self) -> Self:

@@ -136,7 +136,10 @@ class Fields(BaseModel):
         "queue whose workers train it",
     )
     storage: str = Field(
-        default="asha-runs", min_length=1, description="a text: the folder of checkpoints and logs"
+        default="asha-runs",
+        min_length=1,
+        description="a text: the folder of checkpoints and logs, or s3://BUCKET/PREFIX, gs://… or "
+        "az://…",
     )
     trackers: list[str] = Field(
         default=[],

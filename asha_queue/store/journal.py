@@ -14,6 +14,7 @@ import msgspec
 
 from asha_queue.errors import JournalError, NewerFormat
 from asha_queue.settings import FORMAT
+from asha_queue.storage import Storage, opened
 from asha_queue.store.contract import Json
 
 #: Bytes at the end of a file in which its last line is looked for first.
@@ -94,17 +95,18 @@ def load(line: str) -> Json:
     return read
 
 
-def load_file(path: Path) -> tuple[list[Json], bool]:
+def load_file(path: Path | str) -> tuple[list[Json], bool]:
     """The entries of a journal.jsonl, and whether its last line was cut off and left out: so does
     an exporter leave it that was killed while it wrote.
 
     Raises `JournalError`, naming the line, for anything else that is no entry.
     """
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
+        folder, _, name = str(path).rpartition("/")
+        data = opened(folder).read(name) if "://" in folder else Path(path).read_bytes()
     except OSError as error:
         raise JournalError(f"no such file: {path}, or not to be read: {error.strerror}") from None
-    *lines, rest = text.split("\n")
+    *lines, rest = data.decode(errors="replace").split("\n")
     entries = []
     for number, line in enumerate([*lines, rest] if rest else lines, start=1):
         try:
@@ -116,20 +118,25 @@ def load_file(path: Path) -> tuple[list[Json], bool]:
     return entries, False
 
 
-def ends(path: Path) -> tuple[Json, Json] | None:
+def ends(folder: Storage, name: str) -> tuple[Json, Json] | None:
     """The first entry of a journal.jsonl and the last that is whole, without reading what lies
-    between them; None if they are none."""
+    between them; None if they are none. Raises OSError when an object store cannot be read."""
     try:
-        with path.open("rb") as file:
-            first, size, piece = file.readline(), path.stat().st_size, PIECE
-            while True:
-                file.seek(max(0, size - piece))
-                lines = file.read().split(b"\n")
-                if len(lines) > 2 or piece >= size:  # the last but one begins after a line's end
-                    break
-                piece *= 2
-        return load(first.decode()), load(lines[-2].decode())
-    except (OSError, ValueError, IndexError, JournalError, NewerFormat):
+        size, piece = folder.size(name), PIECE
+        while b"\n" not in (first := folder.read(name, 0, piece)) and piece < size:
+            piece *= 2
+        piece = PIECE
+        while True:
+            lines = folder.read(name, max(0, size - piece)).split(b"\n")
+            if len(lines) > 2 or piece >= size:  # the last but one begins after a line's end
+                break
+            piece *= 2
+        return load(first.partition(b"\n")[0].decode()), load(lines[-2].decode())
+    except OSError as error:
+        if folder.remote and not isinstance(error, FileNotFoundError):
+            raise
+        return None
+    except (ValueError, IndexError, JournalError, NewerFormat):
         return None
 
 

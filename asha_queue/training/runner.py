@@ -2,8 +2,8 @@
 
 Rules
 
-* The program is found and compared before the claim, so that a node that cannot run it takes
-  nothing. The keeper watches its import, which may end this process or hang.
+* The program is found and compared, and the storage reached, before the claim, so that a node that
+  cannot run it takes nothing. The keeper watches its import, which may end this process or hang.
 * The keeper hears of the claim before the store does: whatever happens to this process after that,
   the claim is given back.
 """
@@ -15,8 +15,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from asha_queue.errors import ProgramError, UnknownExperiment
+from asha_queue.errors import ProgramError, StorageError, UnknownExperiment
+from asha_queue.storage import Remote
 from asha_queue.training import dialects
+from asha_queue.training.output import send_logs
 from asha_queue.training.segment import ClaimedSegment
 from asha_queue.training.site import Ending, Message, Site, answered, refuse
 
@@ -29,7 +31,8 @@ def run_segment(site: Site, message: Message) -> Ending:
         return Ending("not run: its experiment was deleted")
     try:
         program = _load(site, message, experiment.specification)
-    except ProgramError as error:
+        storage = site.storage(experiment.specification)
+    except (ProgramError, StorageError) as error:
         site.line.done()
         return refuse(site, message, str(error))
     claim_id = uuid.uuid4().hex
@@ -62,6 +65,8 @@ def run_segment(site: Site, message: Message) -> Ending:
     finally:
         site.live.done()
         site.line.done()
+        if isinstance(storage, Remote):
+            send_logs(storage)
 
 
 def _load(site: Site, message: Message, specification: dict[str, Any]) -> Callable[..., object]:

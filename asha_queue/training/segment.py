@@ -28,7 +28,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-from asha_queue import where
 from asha_queue.checkpoints import Checkpoints, Draft, Restored
 from asha_queue.checkpoints.trouble import full
 from asha_queue.errors import (
@@ -72,7 +71,7 @@ class ClaimedSegment:
         self._specification = experiment.specification
         self._claim = claim
         self._claim_id = claim_id
-        self._storage = where.storage(None, experiment.specification.get("storage")).url
+        self._storage = site.storage(experiment.specification)
         self._checkpoints = Checkpoints(self._storage, experiment.name, experiment.uid)
         self._config_digest = hashlib.sha256(encode(claim.config).encode()).hexdigest()
         self._saved: dict[str, Any] | None = None
@@ -94,6 +93,13 @@ class ClaimedSegment:
         )
 
     def run(self, program: Callable[[Trial], object]) -> Ending:
+        """Trains it to its end."""
+        try:
+            return self._run(program)
+        finally:
+            self._checkpoints.release()
+
+    def _run(self, program: Callable[[Trial], object]) -> Ending:
         try:
             restored = self._checkpoints.restore(self._claim.checkpoints)
         except CheckpointUnreachable as error:
@@ -195,7 +201,8 @@ class ClaimedSegment:
             metrics=self._metrics_at(restored.resource),
         )
         process = os.getpid()
-        with redirected(self._log_path()), unchanged(), running(trial):
+        mirrored = self._storage.remote
+        with redirected(self._log_path(), mirrored), unchanged(), running(trial):
             self._site.pulse.begin(self.progress.start, self._specification.get("report_timeout"))
             try:
                 returned = program(trial)
@@ -282,7 +289,7 @@ class ClaimedSegment:
 
     def _log_path(self) -> Path:
         claim = self._claim
-        folder = Path(self._storage) / self._name
+        folder = self._storage.below(self._name).local
         return log_file(folder, self._message.trial, claim.rung, claim.attempt)
 
 

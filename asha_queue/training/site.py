@@ -6,14 +6,16 @@ minutes costs these minutes; whether the segment is still ours is for the server
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from asha_queue import where
 from asha_queue.errors import LostExperiment, StoreUnavailable, UnknownExperiment
 from asha_queue.settings import LEASE
+from asha_queue.storage import Storage, required
 from asha_queue.store.contract import Description, Store
 from asha_queue.training.line import Line
 from asha_queue.training.live import LiveReports
@@ -67,11 +69,21 @@ class Site:
     known: dict[str, Description] = field(default_factory=dict)
     #: Those (uids) of which was said that they save no checkpoint.
     warned: set[str] = field(default_factory=set)
+    #: Storages that were reached, by path or URL.
+    storages: dict[str, Storage] = field(default_factory=dict)
 
     def describe(self, uid: str) -> Description:
         if uid not in self.known:
             self.known[uid] = answered(partial(self.store.describe, uid))
         return self.known[uid]
+
+    def storage(self, specification: Mapping[str, Any]) -> Storage:
+        """Where an experiment's checkpoints and logs are; raises StorageError if this node cannot
+        use that."""
+        url = where.storage(None, specification.get("storage")).url
+        if url not in self.storages:
+            self.storages[url] = required(url)
+        return self.storages[url]
 
 
 def answered(call: Callable[[], T]) -> T:

@@ -94,6 +94,6 @@ def test_a_run_is_unknown_to_a_store_that_lost_it_until_it_is_restored(
     (tmp_path / "other" / JOURNAL_FILE).write_text("not a journal\n")
     assert list(unknown_journals(side.store, tmp_path)) == []
     side.wipe()
-    assert list(unknown_journals(side.store, tmp_path)) == [("sums", folder / JOURNAL_FILE)]
+    assert list(unknown_journals(side.store, tmp_path)) == [("sums", str(folder / JOURNAL_FILE))]
     assert side.store.restore(exported(folder)) == "sums1"
     assert list(unknown_journals(side.store, tmp_path)) == []

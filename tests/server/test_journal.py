@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asha_queue.errors import JournalError, NewerFormat
+from asha_queue.storage import Folder
 from asha_queue.store import journal
 
 VALUES = st.recursive(
@@ -94,13 +95,13 @@ def test_the_ends_of_a_file_are_found_without_reading_all_of_it(
     entries = [{"v": 1, "id": f"{n}-0", "type": "started", "at": 0.5, "x": "é" * n} for n in (1, 9)]
     path = tmp_path / "journal.jsonl"
     path.write_text("".join(map(journal.dump, entries)))
-    assert journal.ends(path) == (entries[0], entries[1])
+    assert journal.ends(Folder(path.parent), path.name) == (entries[0], entries[1])
     with path.open("a") as file:
         file.write('{"v":1,"id":"10-0","ty')  # cut off by a kill
-    assert journal.ends(path) == (entries[0], entries[1])
+    assert journal.ends(Folder(path.parent), path.name) == (entries[0], entries[1])
     path.write_text(journal.dump(entries[0]))
-    assert journal.ends(path) == (entries[0], entries[0])
+    assert journal.ends(Folder(path.parent), path.name) == (entries[0], entries[0])
     for nothing in ("", "no journal\n", '{"v":1'):
         path.write_text(nothing)
-        assert journal.ends(path) is None
-    assert journal.ends(tmp_path / "absent") is None
+        assert journal.ends(Folder(path.parent), path.name) is None
+    assert journal.ends(Folder(tmp_path), "absent") is None
