@@ -26,6 +26,10 @@ class ReportError(AshaQueueError):
     """Raised in training code that reports something other than numbers, or a step out of range."""
 
 
+class CommandError(AshaQueueError):
+    """Raised when the command of an experiment ends with an error, or prints no metric."""
+
+
 class TrialStopped(BaseException):
     """Raised out of a trial's `report`, `save` and `steps` when its segment is not wanted any more:
     it was cancelled, or belongs to another worker. Let it pass; clean up in `finally` if need be.

@@ -37,7 +37,7 @@ from asha_queue.storage.patience import QUICK
 from asha_queue.store import connect
 from asha_queue.store.contract import Store
 from asha_queue.terminal.view import View, view
-from asha_queue.training import programs
+from asha_queue.training import programs, scripts
 from asha_queue.views import LivePoints, overview
 
 #: Seconds between two pictures of the live view.
@@ -164,10 +164,14 @@ class Experiment(Specification):
 
         Raises ProgramError when there is no such file or function.
         """
-        reference, roots = programs.resolve(self.train, Path.cwd())
-        path = programs.locate(reference, roots)
-        programs.require(path, reference.rpartition(":")[2])
-        fields = self.to_json() | {"train": reference, "digest": programs.digest(path)}
+        if self.command is not None:
+            roots = [Path.cwd()]
+            fields = self.to_json() | {"files": scripts.files(self.command, roots[0])}
+        else:
+            reference, roots = programs.resolve(str(self.train), Path.cwd())
+            path = programs.locate(reference, roots)
+            programs.require(path, reference.rpartition(":")[2])
+            fields = self.to_json() | {"train": reference, "digest": programs.digest(path)}
         fields["trackers"] = [_found(tracker, roots) for tracker in self.trackers]
         return Specification.from_json(fields), roots
 

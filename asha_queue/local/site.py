@@ -17,6 +17,7 @@ from pathlib import Path
 from asha_queue.errors import ServerError
 from asha_queue.local.children import end, start
 from asha_queue.local.server import Server
+from asha_queue.training.scripts import COMMANDS
 
 #: Seconds that workers get to save and hand their segments back at the end.
 DRAIN = 15.0
@@ -66,7 +67,7 @@ class Local:
         command += ["--log", str(self.log)]
         for folder in self._programs:
             command += ["--programs", str(folder)]
-        environment = os.environ | {"ASHA_QUEUE_BROKER": self.server.url}
+        environment = os.environ | {"ASHA_QUEUE_BROKER": self.server.url, COMMANDS: "1"}
         with self.log.open("ab") as log:
             self._launcher = start(command, log, environment, signal.SIGTERM)
 

@@ -21,7 +21,7 @@ from asha_queue.search.ladder import Ladder
 from asha_queue.search.plan import Plan, conflict
 from asha_queue.search.space import Space
 from asha_queue.settings import NAME
-from asha_queue.specification import trackers
+from asha_queue.specification import command, trackers
 from asha_queue.specification.fields import Fields
 from asha_queue.specification.problems import line, no_grid, told
 from asha_queue.specification.program import reference
@@ -127,6 +127,18 @@ class Specification(Fields):
     def _hold_no_secret(cls, storage: str) -> str:
         told(lambda: storage_root(storage))
         return storage
+
+    @model_validator(mode="after")
+    def _run(self) -> Self:
+        if (self.train is None) == (self.command is None):
+            raise ValueError("train, command: one of both is needed, and only one")
+        if self.pattern is not None:
+            if self.command is None:
+                raise ValueError(f"pattern={self.pattern!r}: goes with command only")
+            command.check_pattern(self.pattern, self.metrics)
+        if self.command is not None:
+            command.check(self.command, Space(self.space).names)
+        return self
 
     @model_validator(mode="after")
     def _climb(self) -> Self:
@@ -292,9 +304,14 @@ class Specification(Fields):
             theirs[field] = mine[field]
         sentences = []
         if self.digest and other.digest and self.digest != other.digest:
-            sentences.append(f"the program {other.train.partition(':')[0]} has changed")
+            sentences.append(f"the program {str(other.train).partition(':')[0]} has changed")
+        if self.files and other.files:
+            changed = (
+                n for n in self.files | other.files if self.files.get(n) != other.files.get(n)
+            )
+            sentences += [f"the program {name} has changed" for name in changed]
         for fields in (mine, theirs):
-            del fields["digest"], fields["prior"]
+            del fields["digest"], fields["files"], fields["prior"]
             fields.update({f"space.{key}": value for key, value in fields.pop("space").items()})
         changes = ((f, mine.get(f, "absent"), theirs.get(f, "absent")) for f in {**mine, **theirs})
         return sentences + [f"{f}: {old} -> {new}" for f, old, new in changes if old != new]

@@ -25,7 +25,8 @@ class Fields(BaseModel):
         pattern=NAME,
         description="1 to 64 letters, digits, '_' or '-', beginning with a letter or a digit",
     )
-    train: str = Field(
+    train: str | None = Field(
+        default=None,
         pattern=_TRAIN.pattern,
         description="a function at the top of a file, or a text such as 'file.py:function'",
     )
@@ -156,6 +157,20 @@ class Fields(BaseModel):
         ge=1,
         description="a whole number of at least 1, or None for no limit: the bytes that "
         "checkpoints may take",
+    )
+    command: str | None = Field(
+        default=None,
+        min_length=1,
+        description="a line for a shell with placeholders, such as 'python train.py --lr {lr} "
+        "--epochs {target} [--resume {checkpoint}] --out {save}', in the place of train",
+    )
+    pattern: str | None = Field(
+        default=None,
+        description="a regular expression with a group for each metric, such as "
+        "'(?P<step>[0-9]+): (?P<loss>[0-9.]+)', or None for lines of JSON",
+    )
+    files: dict[str, str] = Field(
+        default={}, description="the SHA-256 of each file of the command, filled at submission"
     )
     digest: str = Field(
         default="", description="the SHA-256 of the program's file, filled at submission"

@@ -21,6 +21,7 @@ import contextlib
 import hashlib
 import logging
 import os
+import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -33,6 +34,7 @@ from asha_queue.checkpoints.trouble import full
 from asha_queue.errors import (
     CheckpointUnreachable,
     CheckpointUnwritable,
+    CommandError,
     ProgramError,
     TrialStopped,
 )
@@ -214,6 +216,9 @@ class ClaimedSegment:
                 self._unwritable = (
                     str(error) if isinstance(error, CheckpointUnwritable) else full(error)
                 )
+                if isinstance(error, CommandError):  # its own output is in the log already
+                    print(f"asha-queue: {str(error).partition(chr(10))[0]}", file=sys.stderr)
+                    return str(error)[:ERROR_SHOWN]
                 with contextlib.suppress(Exception):  # it may have closed or replaced the stream
                     traceback.print_exc()
                 return described(error)

@@ -111,7 +111,11 @@ class Trial:
             if step < self.target and self.draining:
                 return
 
-    def report(self, step: int | None = None, **metrics: float) -> None:
+    def go_on(self) -> None:
+        """Raises TrialStopped when the segment is void; `report`, `save` and `steps` do so, too."""
+        self._segment.go_on()
+
+    def report(self, /, step: int | None = None, **metrics: float) -> None:
         """Reports the metrics of a step, by default the one that the loop over `steps` is in, and
         outside of such a loop the one after the last. Reports of one step add up.
 

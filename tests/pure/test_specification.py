@@ -85,6 +85,9 @@ def test_fields_that_are_not_given_have_their_defaults() -> None:
         "trackers": [],
         "keep_checkpoints": "needed",
         "keep_bytes": None,
+        "command": None,
+        "pattern": None,
+        "files": {},
         "digest": "",
         "prior": [],
     }
