@@ -119,7 +119,7 @@ def test_the_example_is_tuned_and_goes_on_from_its_checkpoints(directory: Direct
     out = directory.call("run", "workers/script.toml", "--workers", "2")
     journal = directory.journal("script")
     assert check(journal) == []
-    assert any(entry["type"] == "started" and entry["start"] == 4 for entry in journal)
+    assert any(entry["type"] == "started" and entry["start"] > 0 for entry in journal)
     assert not [entry for entry in journal if entry["type"] == "failed"]
     assert "best" in out
     assert time.monotonic() - begun < 120
