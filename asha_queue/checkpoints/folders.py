@@ -145,18 +145,26 @@ class Checkpoints:
         if self._stored:
             self._stored.release()
 
+    def require_seen(self) -> None:
+        """Raises CheckpointUnreachable when this node does not see the experiment's checkpoints;
+        of an object store nothing is asked here, but when something is to be done there."""
+        home = self._home / "checkpoints" / self._uid
+        if not self._stored and not home.is_dir():
+            raise CheckpointUnreachable(f"{home} does not exist here")
+
     def remove(self, path: str) -> None:
         """Removes a checkpoint; one that is gone is no error.
 
         Raises CheckpointUnreachable when this node does not see the experiment's checkpoints, or
         may not remove them: then it is still there.
         """
-        home = self._home / "checkpoints" / self._uid
-        if not home.is_dir():
-            raise CheckpointUnreachable(f"{home} does not exist here")
-        folder = self._root / path
+        self.require_seen()
+        folder, home = self._root / path, self._home / "checkpoints" / self._uid
         if not folder.resolve().is_relative_to(home.resolve()):
             raise CheckpointCorrupt(f"{folder} is not a checkpoint of its experiment, {home}")
+        if self._stored:
+            self._stored.remove(path)
+            return
         try:
             (folder / manifest.NAME).unlink(missing_ok=True)
             if folder.is_dir():

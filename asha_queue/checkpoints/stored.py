@@ -87,6 +87,15 @@ class StoredCheckpoints:
         self.hold(folder)
         return folder
 
+    def remove(self, name: str) -> None:
+        """Removes a checkpoint, the manifest first; one that is gone is no error."""
+        try:
+            self._root.remove(f"{name}/{manifest.NAME}")
+            self._root.remove(name)
+        except OSError as error:
+            reason = f"{self._root.at(name)} cannot be removed: {error.strerror}"
+            raise CheckpointUnreachable(reason) from error
+
     def remove_unfinished(self, trial: int, token: int) -> None:
         """Removes what holders with smaller tokens have stored without a manifest."""
         parent = f"{self._folder}/{trial}"

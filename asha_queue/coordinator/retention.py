@@ -18,16 +18,16 @@ import logging
 import threading
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final
 
 from asha_queue.checkpoints import Checkpoints
-from asha_queue.errors import CheckpointError
+from asha_queue.errors import CheckpointError, CheckpointUnreachable
 from asha_queue.result import Result
 from asha_queue.search.asha import Asha
 from asha_queue.search.holdings import Holdings
 from asha_queue.settings import TICK
 from asha_queue.specification import Specification
+from asha_queue.storage import AnyStorage
 from asha_queue.store.contract import Eviction, Store
 
 #: Seconds between a checkpoint's leaving of the record and the removal of its files: more than a
@@ -44,10 +44,12 @@ log = logging.getLogger("coordinator")
 class Retention:
     """Evicts and removes the checkpoints of one experiment, whose files are below `folder`."""
 
-    def __init__(self, store: Store, uid: str, specification: Specification, folder: Path) -> None:
+    def __init__(
+        self, store: Store, uid: str, specification: Specification, folder: AnyStorage
+    ) -> None:
         self._store, self._uid, self._specification = store, uid, specification
-        self._checkpoints = Checkpoints(folder.parent, folder.name, uid)
-        self._home = folder / "checkpoints" / uid
+        storage, _, name = str(folder).rpartition("/")
+        self._checkpoints = Checkpoints(storage, name, uid)
         self._next = 0.0
         self._said = ""
         self._thread: threading.Thread | None = None
@@ -70,9 +72,11 @@ class Retention:
         if self._specification.keep_checkpoints == "all" or time.monotonic() < self._next:
             return
         self._next = time.monotonic() + TICK
-        if not self._home.is_dir():
+        try:
+            self._checkpoints.require_seen()
+        except CheckpointUnreachable as error:
             if self._holdings.count:
-                self._say(f"{self._home} is not seen from here")
+                self._say(str(error))
             return
         self._evict(search, result, term)
         self._remove()

@@ -81,6 +81,23 @@ def test_the_manifest_is_stored_last_and_another_machine_restores_all(
     assert s3.times("GET", "weights") == FILES
 
 
+def test_a_removed_checkpoint_loses_its_manifest_first_and_is_gone_everywhere(
+    root: Remote, s3: Bucket
+) -> None:
+    old, new = write(root), write(root, resource=16, token=8)
+    s3.reset()
+    checkpoints = Checkpoints(root, "digits", "u1")
+    checkpoints.remove(old["path"])
+    looked = [path for method, path in s3.calls if method in ("HEAD", "POST")]
+    assert [path.rpartition("/")[2] for path in looked] == ["manifest.json", *["runs?delete"] * 2]
+    assert root.names(old["path"]) == []
+    assert restored(root, old, new).resource == 16
+    assert restored(root, old).folder is None
+    checkpoints.remove(old["path"])  # again, by the next leader
+    with pytest.raises(CheckpointCorrupt, match="not a checkpoint of its experiment"):
+        checkpoints.remove("other/checkpoints/u1/17/x")
+
+
 def test_a_trial_that_goes_on_where_it_was_downloads_nothing(root: Remote, s3: Bucket) -> None:
     record = write(root)
     s3.reset()
