@@ -10,6 +10,7 @@ Rules
 * Of more than MOST those in the highest rungs are kept, and the best of a rung: they have cost
   most, and say most about where to search.
 * The metric must have the same name and mode. That it means the same is for the user to know.
+* A study of Optuna is as good; what its results are says `study.py`.
 """
 
 import math
@@ -22,8 +23,10 @@ from asha_queue.samplers.history import History, Observation
 from asha_queue.search.rung import number, written
 from asha_queue.settings import NAME
 from asha_queue.specification import Specification
+from asha_queue.specification.fields import STUDY
 from asha_queue.store.contract import Json, Store
 from asha_queue.store.journal import load_file
+from asha_queue.study import Trained, results
 from asha_queue.views import journal
 
 #: Results that are taken, at most, of all experiments together.
@@ -41,7 +44,7 @@ def informed(store: Store, specification: Specification) -> tuple[Specification,
     found: list[Json] = []
     left_out = 0
     for source in dict.fromkeys(specification.warm_start):
-        taken, strange = _taken(source, _entries(store, source), specification)
+        taken, strange = _taken(source, _results(store, source, specification), specification)
         found += taken
         left_out += strange
     if not found:
@@ -54,6 +57,20 @@ def informed(store: Store, specification: Specification) -> tuple[Specification,
         trials = "1 trial does" if left_out == 1 else f"{left_out} trials do"
         sentence += f"; {trials} not fit the space and count for nothing"
     return specification.model_copy(update={"prior": kept}), sentence
+
+
+def _results(store: Store, source: str, specification: Specification) -> list[Trained]:
+    if source.startswith(STUDY):
+        return results(source, specification)
+    history = _history(source, iter(_entries(store, source)), specification)
+    last: dict[int, Observation] = {}
+    for one in history.results:  # a later one of a trial is of a higher rung
+        if one.trial not in last or not math.isnan(one.value):
+            last[one.trial] = one
+    return [
+        Trained(history.configs[trial], one.resource, one.value)
+        for trial, one in sorted(last.items())
+    ]
 
 
 def _entries(store: Store, source: str) -> Iterable[Json]:
@@ -74,21 +91,16 @@ def _entries(store: Store, source: str) -> Iterable[Json]:
 
 
 def _taken(
-    source: str, entries: Iterable[Json], specification: Specification
+    source: str, trained: Sequence[Trained], specification: Specification
 ) -> tuple[list[Json], int]:
-    """The results of an experiment's trials that fit, and the number of those that do not."""
-    history = _history(source, iter(entries), specification)
-    last: dict[int, Observation] = {}
-    for one in history.results:  # a later one of a trial is of a higher rung
-        if one.trial not in last or not math.isnan(one.value):
-            last[one.trial] = one
-    if not last:
+    """The results that fit, and the number of those that do not."""
+    if not trained:
         raise SpecificationError(f"warm_start={source!r}: it has no result to learn from yet")
     found = []
     why = ""
-    for trial, one in sorted(last.items()):
+    for one in trained:
         try:
-            config = specification.parameters.whole(history.configs[trial], "config")
+            config = specification.parameters.whole(one.config, "config")
         except SpecificationError as error:
             why = why or str(error)
             continue
@@ -96,10 +108,10 @@ def _taken(
         found.append({"config": config, "resource": one.resource, "value": value})
     if not found:
         raise SpecificationError(
-            f"warm_start={source!r}: none of its {len(last)} trials with a result fits the space, "
-            f"the first because of {why}"
+            f"warm_start={source!r}: none of its {len(trained)} trials with a result fits the "
+            f"space, the first because of {why}"
         )
-    return found, len(last) - len(found)
+    return found, len(trained) - len(found)
 
 
 def _history(source: str, entries: Iterator[Json], specification: Specification) -> History:

@@ -21,6 +21,7 @@ ORDER = [
     "tune",
     "experiment",
     "prior",
+    "study",
     "local",
     "terminal",
     "dashboard",

@@ -22,7 +22,7 @@ from asha_queue.search.plan import Plan, conflict
 from asha_queue.search.space import Space
 from asha_queue.settings import NAME
 from asha_queue.specification import command, trackers
-from asha_queue.specification.fields import Fields
+from asha_queue.specification.fields import STUDY, Fields
 from asha_queue.specification.problems import line, no_grid, told
 from asha_queue.specification.program import reference
 from asha_queue.where import storage_root
@@ -110,10 +110,12 @@ class Specification(Fields):
     @classmethod
     def _name(cls, sources: list[str], info: ValidationInfo) -> list[str]:
         for source in sources:
+            if source.startswith(STUDY) and "/" in source:
+                continue
             if not re.fullmatch(NAME, source) and not source.endswith(".jsonl"):
                 raise ValueError(
                     f"warm_start={source!r}: must be the name of an experiment in the same store, "
-                    f"or the path of its journal, which ends with .jsonl"
+                    f"the path of its journal, which ends with .jsonl, or {STUDY}STORAGE/STUDY"
                 )
         if sources and "space" in info.data and Space(info.data["space"]).grid_size > 1:
             raise ValueError(
@@ -278,7 +280,9 @@ class Specification(Fields):
             ]
         if isinstance(sources := fields.get("warm_start"), list):
             fields["warm_start"] = [
-                str(Path(path).parent / one) if str(one).endswith(".jsonl") else one
+                str(Path(path).parent / one)
+                if str(one).endswith(".jsonl") and not str(one).startswith(STUDY)
+                else one
                 for one in sources
             ]
         try:

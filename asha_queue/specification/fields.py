@@ -9,6 +9,9 @@ from asha_queue.settings import NAME
 
 Mode = Literal["min", "max"]
 
+#: What a study of Optuna begins with in `warm_start`.
+STUDY = "optuna:"
+
 _Optuna = Literal["optuna-tpe", "optuna-gp", "optuna-cmaes", "optuna-nsgaii"]
 _TRAIN = re.compile(r"^[^:]+\.py:[A-Za-z_]\w*$")
 
@@ -99,8 +102,9 @@ class Fields(BaseModel):
     )
     warm_start: list[str] = Field(
         default=[],
-        description="a list of names of experiments in the same store, or of paths of "
-        "journal.jsonl files, whose results it learns from",
+        description="a list of names of experiments in the same store, of paths of "
+        "journal.jsonl files, or of Optuna studies as 'optuna:STORAGE/STUDY', whose results it "
+        "learns from",
     )
     retries: int = Field(
         default=1, ge=0, description="a whole number of at least 0: failures that are tried again"
