@@ -5,7 +5,7 @@ PYTHON ?= python3
 # make test-all TORCH="torch --index-url https://download.pytorch.org/whl/cpu"
 TORCH ?= torch==2.13.0
 # … and for the programs in workers/frameworks/; the tests of what is left out are skipped
-FRAMEWORKS ?= -e '.[lightning,transformers,keras]'
+FRAMEWORKS ?= -e '.[lightning,transformers,keras,lightgbm]' xgboost-cpu
 WORKERS ?= 2
 PROGRAM ?= workers/digits.py
 # Processes that run tests at a time: more than there are cores make them slow, not fast
