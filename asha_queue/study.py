@@ -96,7 +96,7 @@ def _read(place: str, name: str) -> tuple[dict[str, list[str]], list[Any]]:
         storage = optuna.storages.JournalStorage(backend)
     elif "://" in place:
         if scheme.startswith("sqlite"):
-            _require_file(place.partition("://")[2].removeprefix("/"))
+            _require_file(urlsplit(place).path.removeprefix("/"))
         storage = optuna.storages.RDBStorage(place, skip_table_creation=True)
     else:
         _require_file(place)

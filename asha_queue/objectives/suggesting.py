@@ -12,6 +12,12 @@ T = TypeVar("T")
 class Suggesting(ABC):
     """A trial that is asked for values."""
 
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(
+            f"trial.{name} is not there in an experiment: an objective may suggest, report, ask "
+            "should_prune, and set user attributes and constraints"
+        )
+
     @abstractmethod
     def _suggest(self, call: Call) -> Any:
         """A value that the call allows."""

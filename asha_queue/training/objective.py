@@ -58,10 +58,7 @@ class ObjectiveTrial(Suggesting):
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or not hasattr(self._trial, name):
-            raise AttributeError(
-                f"trial.{name} is not there in an experiment: an objective may suggest, report, "
-                "ask should_prune, and set user attributes and constraints"
-            )
+            return super().__getattr__(name)  # says what is there
         return getattr(self._trial, name)
 
     @property

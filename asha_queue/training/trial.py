@@ -91,6 +91,12 @@ class Trial:
         self.checkpoint = checkpoint
         self.metrics = dict(metrics or {})
 
+    def __getattr__(self, name: str) -> Any:
+        hint = ""
+        if name.startswith("suggest_") or name == "should_prune":
+            hint = ": an objective for Optuna is run with dialect='optuna' in its experiment"
+        raise AttributeError(f"a trial has no {name}{hint}")
+
     @property
     def draining(self) -> bool:
         """Whether the segment is wanted back: save, and return soon."""

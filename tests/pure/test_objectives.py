@@ -124,6 +124,10 @@ def two_ways(trial: Any) -> float:
     return 0.0
 
 
+def asks_its_study(trial: Any) -> float:
+    return float(trial.suggest_int("x", 1, len(trial.study.trials)))
+
+
 def unheard(trial: Any) -> float:
     trial.suggest_categorical("x", [print, len])
     return 0.0
@@ -135,6 +139,7 @@ def unheard(trial: Any) -> float:
         (none, "space: is left out, and none suggests nothing before it reports; give `space`"),
         (broken, r"broken cannot be asked for it, as it fails .* OSError: no such data \(line \d+"),
         (two_ways, r"x in two ways, suggest_int\('x', 1, 3\) and suggest_int\('x', 1, 2\); make"),
+        (asks_its_study, "AttributeError: trial.study is not there in an experiment"),
         (unheard, r"suggest_categorical\('x', …\): an option=<built-in function print>: must be"),
     ],
 )
@@ -399,6 +404,14 @@ def test_a_narrower_space_is_fine_and_a_wider_one_is_told_with_both() -> None:
         trial.suggest_float("lr", 0.5, 1)
     with pytest.raises(SpecificationError, match="the space has no depth, it has lr, layers"):
         trial.suggest_int("depth", 1, 2)
+
+
+def test_an_objective_without_the_dialect_is_told_of_it() -> None:
+    trial = trial_of(Segment(Path(), 0, 4))
+    with pytest.raises(AttributeError, match="no suggest_float: .* with dialect='optuna'"):
+        typical(trial)
+    with pytest.raises(AttributeError, match="^a trial has no weights$"):
+        _ = trial.weights
 
 
 def test_the_end_of_a_segment_is_not_caught_as_an_error() -> None:

@@ -91,7 +91,7 @@ def test_complete_and_pruned_trials_count_with_what_they_reported_last(
 
 def test_an_objective_counts_its_reports(sqlite: str) -> None:
     made = specification(dialect="optuna")
-    resources = [one.resource for one in results(f"optuna:{sqlite}/mine", made)]
+    resources = [one.resource for one in results(f"optuna:{sqlite}?timeout=9/mine", made)]
     assert resources == [5, 5, 3, 81, 5]
 
 
