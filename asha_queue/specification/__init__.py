@@ -170,7 +170,7 @@ class Specification(Fields):
             trials = min(max(USUAL_TRIALS, self.reduction_factor ** (rungs - 1)), MOST_USUAL)
             object.__setattr__(self, "num_samples", -(-trials // grid_size))
         if "sampler" not in self.model_fields_set:
-            learns = isinstance(self.metric, str) and self.num_trials <= MODELLED
+            learns = self.num_trials <= MODELLED
             object.__setattr__(self, "sampler", "trees" if learns else "random")
         return self
 

@@ -94,7 +94,7 @@ class Fields(BaseModel):
         description="'trees' for a model that learns from the results, 'random', 'sobol' for "
         "points that fill the space evenly, 'grid' for every combination of a discrete space, or "
         "one of Optuna's: 'optuna-tpe', 'optuna-gp', 'optuna-cmaes' or 'optuna-nsgaii'; if it is "
-        "left out, 'trees' for one metric and up to 10,000 trials",
+        "left out, 'trees' for up to 10,000 trials",
     )
     initial_configs: list[dict[str, Any]] = Field(
         default=[],

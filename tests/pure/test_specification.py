@@ -468,3 +468,10 @@ def test_an_earlier_experiment_keeps_all_its_checkpoints_and_is_the_same_one() -
     earlier = Specification.from_json(fields)
     assert earlier.keep_checkpoints == "all"
     assert not [line for line in earlier.differences(specification()) if "keep" in line]
+
+
+def test_a_model_suggests_trials_also_of_several_metrics_unless_there_are_very_many() -> None:
+    several = {"metric": ["accuracy", "size"], "mode": ["max", "min"]}
+    assert specification(num_samples=10_000).sampler == "trees"
+    assert specification(**several).sampler == "trees"
+    assert specification(num_samples=10_001).sampler == "random"
