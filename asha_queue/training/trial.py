@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from asha_queue.checkpoints import Draft
 from asha_queue.errors import ReportError
@@ -91,11 +91,13 @@ class Trial:
         self.checkpoint = checkpoint
         self.metrics = dict(metrics or {})
 
-    def __getattr__(self, name: str) -> Any:
-        hint = ""
-        if name.startswith("suggest_") or name == "should_prune":
-            hint = ": an objective for Optuna is run with dialect='optuna' in its experiment"
-        raise AttributeError(f"a trial has no {name}{hint}")
+    if not TYPE_CHECKING:  # which is to find what is misspelt
+
+        def __getattr__(self, name: str) -> Any:
+            hint = ""
+            if name.startswith("suggest_") or name == "should_prune":
+                hint = ": an objective for Optuna is run with dialect='optuna' in its experiment"
+            raise AttributeError(f"a trial has no {name}{hint}")
 
     @property
     def draining(self) -> bool:

@@ -407,7 +407,7 @@ def test_a_narrower_space_is_fine_and_a_wider_one_is_told_with_both() -> None:
 
 
 def test_an_objective_without_the_dialect_is_told_of_it() -> None:
-    trial = trial_of(Segment(Path(), 0, 4))
+    trial: Any = trial_of(Segment(Path(), 0, 4))
     with pytest.raises(AttributeError, match="no suggest_float: .* with dialect='optuna'"):
         typical(trial)
     with pytest.raises(AttributeError, match="^a trial has no weights$"):
