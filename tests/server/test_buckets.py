@@ -2,8 +2,6 @@
 
 import os
 import shutil
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,30 +17,11 @@ from asha_queue.errors import (
 from asha_queue.logs import Logs
 from asha_queue.storage import Remote, opened, required
 from asha_queue.storage.cache import CHECKPOINTS, Cache, cache_folder
-from tests.buckets import Bucket, bucket
+from tests.buckets import Bucket
 
 pytest.importorskip("s3fs")
 CLAIM = "0123456789abcdef"
 FILES = 5
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
-    with bucket(tmp_path_factory.mktemp("s3")) as made:
-        yield made
-
-
-@pytest.fixture
-def s3(server: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
-    monkeypatch.setenv("ASHA_QUEUE_CACHE", str(tmp_path / "cache"))
-    server.reset()
-    yield server
-    server.reset()
-
-
-@pytest.fixture
-def root(s3: Bucket, tmp_path: Path) -> Remote:
-    return Remote(f"s3://runs/{tmp_path.name}", patience=10.0)
 
 
 def write(root: Remote, resource: int = 4, token: int = 7) -> dict[str, Any]:
@@ -112,7 +91,10 @@ def test_a_copy_in_the_cache_that_was_written_to_is_fetched_again(root: Remote, 
     assert s3.times("GET", "weights") == FILES
 
 
-@pytest.mark.parametrize("fault", ["503", "cut", "silent"])
+@pytest.mark.parametrize(
+    "fault",
+    ["503", "cut", pytest.param("silent", marks=pytest.mark.slow)],  # 15 s of silence
+)
 def test_an_upload_that_fails_twice_is_repeated(
     root: Remote, s3: Bucket, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
