@@ -18,7 +18,7 @@ import time
 from typing import Any
 
 from asha_queue.errors import StorageError
-from asha_queue.storage import AnyStorage, opened
+from asha_queue.storage import AnyStorage, opened, required
 from asha_queue.storage.patience import QUICK
 from asha_queue.where import storage_root
 
@@ -35,7 +35,7 @@ def look(place: AnyStorage, host: str) -> dict[str, Any]:
     ages: dict[str, float] = {}
     mine = ""
     try:
-        storage = opened(place, QUICK)
+        storage = required(place, QUICK)
         # before, too: a second launcher of this host overwrites the probe of the first
         ages |= {probe["id"]: probe["at"] for probe in read_probes(storage).values()}
         mine = write_probe(storage, host)

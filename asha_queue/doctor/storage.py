@@ -38,7 +38,9 @@ def _nodes(looks: dict[str, list[Look]]) -> Iterator[Finding]:
         host: look["error"] for host, all_of in looks.items() for look in all_of if look["error"]
     }
     for host, error in sorted(broken.items()):
-        do = "let the user of its workers write this folder, and read what others write there"
+        do = (
+            "let its workers write there and read what others write, or give them another --storage"
+        )
         yield Finding("storage", "error", f"{host}: {error}", do)
     groups = _connected({host: all_of for host, all_of in looks.items() if host not in broken})
     roots = sorted({look["root"] for all_of in looks.values() for look in all_of})

@@ -85,6 +85,8 @@ def described(error: BaseException) -> str:
     said = str(error).strip().partition("\n")[0]
     if isinstance(error, OSError) and error.strerror:
         said = error.strerror
+    elif isinstance(error, FileNotFoundError):  # its text is the path once more
+        said = os.strerror(errno.ENOENT)
     return scrubbed(said)[:SHOWN] or type(error).__name__
 
 
