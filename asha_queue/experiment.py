@@ -47,7 +47,7 @@ SHOW_WITHIN = 0.1
 #: Seconds without a worker after which the run says so.
 HINT_AFTER = 10.0
 #: Seconds between two looks at trackers that have not been told all of an ended experiment.
-WAIT_FOR_TRACKERS = 0.1
+WAIT_TO_SETTLE = 0.1
 #: Seconds between two attempts to reach a store that does not answer.
 TRY_AGAIN = 0.3
 
@@ -298,9 +298,9 @@ def _coordinate(
                 for sentence in drive.said():
                     shown.say(sentence)
                 if coordinator.ended:
-                    if drive.tracked:
+                    if drive.settled:
                         return drive.result()
-                    threading.Event().wait(WAIT_FOR_TRACKERS)
+                    threading.Event().wait(WAIT_TO_SETTLE)
                 for worker in coordinator.workers:
                     if worker.aside and worker.aside not in aside:
                         aside.add(worker.aside)

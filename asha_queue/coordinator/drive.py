@@ -1,4 +1,5 @@
-"""Driving an experiment: its coordinator, and the files that a leader keeps up to date."""
+"""Driving an experiment: its coordinator, the files that a leader keeps up to date, its trackers,
+and the checkpoints that are kept."""
 
 import math
 import time
@@ -15,8 +16,8 @@ from asha_queue.storage import AnyStorage, opened
 from asha_queue.storage.patience import QUICK
 from asha_queue.store.contract import Store
 
-#: Seconds for which an ended experiment waits for trackers that do not get on.
-TRACKED_WITHIN = 10.0
+#: Seconds for which an ended experiment waits for trackers that do not get on, and for a disk.
+SETTLED_WITHIN = 10.0
 
 
 class Drive:
@@ -34,11 +35,14 @@ class Drive:
     ) -> None:
         self.folder = opened(folder, QUICK)
         self.coordinator = Coordinator(store, publisher, uid)
+        self.coordinator.before_finish = self._settle
         self._exports = Exports(store, uid, self.coordinator.fold.specification, self.folder)
         self._next_look = 0.0
         trackers = self.coordinator.fold.specification.trackers if broker else []
         self._tracking = Tracking(broker or "", uid, trackers, self.folder.local, roots)
-        #: When waiting for trackers ends, unless they get on; and how far they were.
+        #: Whether the files of evicted checkpoints of an ended experiment are gone.
+        self._cleared = False
+        #: When waiting for that and for trackers ends, unless they get on; and how far they were.
         self._patience: float | None = None
         self._progress: list[str] = []
 
@@ -51,7 +55,10 @@ class Drive:
         if self.coordinator.ended:
             self.result()
             self._exports.write()
-        elif time.monotonic() >= self._next_look:
+            self._cleared = self._cleared or self._exports.retention.clear()
+            return news
+        self._cleared = False
+        if time.monotonic() >= self._next_look:
             if self._exports.follow(self._term):
                 return True  # the next piece follows soon
             self._next_look = time.monotonic() + TICK
@@ -66,19 +73,21 @@ class Drive:
             self.coordinator.wait()
 
     @property
-    def tracked(self) -> bool:
-        """Whether trackers have all of an ended experiment, or have not got on for a while."""
-        if self._term is None or self._tracking.delivered:
+    def settled(self) -> bool:
+        """Whether trackers have all of an ended experiment and what was evicted is off the disk, or
+        neither has got on for a while."""
+        if self._term is None or (self._tracking.delivered and self._cleared):
             return True
-        if self._patience is None or self._progress != self._tracking.progress:
-            self._patience = time.monotonic() + TRACKED_WITHIN
-            self._progress = self._tracking.progress
+        progress = [*self._tracking.progress, str(self._exports.retention.removed)]
+        if self._patience is None or self._progress != progress:
+            self._patience = time.monotonic() + SETTLED_WITHIN
+            self._progress = progress
         return time.monotonic() >= self._patience
 
     def said(self) -> Iterator[str]:
         """What is wrong with trackers, each sentence once."""
         yield from self._tracking.news()
-        if self.coordinator.ended and self.tracked and self._term is not None:
+        if self.coordinator.ended and self.settled and self._term is not None:
             for tracker in self._tracking.missing:
                 yield f"tracker {tracker} lacks some of it; the same command delivers the rest"
 
@@ -94,6 +103,12 @@ class Drive:
         self._tracking.close()
         self._exports.close()
         self.coordinator.leadership.resign()
+
+    def _settle(self) -> None:
+        """The last of the leader's evictions: nothing may be evicted once it has finished."""
+        if self._term is not None:
+            result = self.result()
+            self._exports.retention.settle(self.coordinator.fold.search, result, self._term)
 
     @property
     def _term(self) -> int | None:

@@ -15,6 +15,7 @@ Rules
 
 import time
 import uuid
+from collections.abc import Callable
 
 from asha_queue import samplers
 from asha_queue.coordinator.fold import Fold
@@ -46,6 +47,8 @@ class Coordinator:
         self.workers: list[Worker] = []
         self._slots = 0
         self._alone = True
+        #: Called, as the leader, when all trials have ended, before the experiment finishes.
+        self.before_finish: Callable[[], None] = lambda: None
         self._next_tick = 0.0
 
     @property
@@ -121,6 +124,7 @@ class Coordinator:
         search, specification = self.fold.search, self.fold.specification
         request = uuid.uuid4().hex
         if search.finished:
+            self.before_finish()
             answer = self._store.finish(
                 self.uid, self.fold.last, request, by=self.leadership.who, reason="all trials ended"
             )

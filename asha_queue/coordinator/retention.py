@@ -7,6 +7,10 @@ Rules
   rests on what is removed. The files go REMOVE_AFTER later. Until then they are listed in the
   store: whoever leads next removes them, and a store that was rolled back has neither lost the
   entry nor lists the files.
+* Before an experiment finishes, all that may go by its final state leaves the record; then the
+  files go at once, as nobody can claim a trial of it. If a server goes back to before that, a
+  trial whose files are gone trains again. What is cancelled ends at once: only what left the
+  record before is removed.
 * Only the leader does this, and its term goes with it. One that was deposed removes at most files
   that its successor would remove as well.
 * Files are removed by a thread of its own, a few at a time: no decision waits for a disk. What
@@ -54,6 +58,8 @@ class Retention:
         self._said = ""
         self._thread: threading.Thread | None = None
         self._gone: list[str] = []
+        #: Checkpoints whose files were removed so far.
+        self.removed = 0
         self._trouble = ""
         self.begin()
 
@@ -72,43 +78,66 @@ class Retention:
         if self._specification.keep_checkpoints == "all" or time.monotonic() < self._next:
             return
         self._next = time.monotonic() + TICK
+        if self._sees():
+            self._evict(search, result, term)
+            self._remove(REMOVE_AFTER)
+
+    def settle(self, search: Asha, result: Result, term: int) -> None:
+        """Evicts all that may go, just before the experiment finishes."""
+        if self._specification.keep_checkpoints != "all" and self._sees():
+            while self._evict(search, result, term):
+                pass
+
+    def clear(self) -> bool:
+        """Sees to the removal of all that was evicted, once the experiment has ended; True when it
+        is gone, or cannot be removed."""
+        return self._specification.keep_checkpoints == "all" or not (
+            self._sees() and self._remove(0.0)
+        )
+
+    def _sees(self) -> bool:
         try:
             self._checkpoints.require_seen()
         except CheckpointUnreachable as error:
             if self._holdings.count:
                 self._say(str(error))
-            return
-        self._evict(search, result, term)
-        self._remove()
+            return False
+        return True
 
-    def _evict(self, search: Asha, result: Result, term: int) -> None:
+    def _evict(self, search: Asha, result: Result, term: int) -> bool:
+        """True if there was something, and there may be more."""
         best = [*result.pareto_front, result.best, result.best_seen]
         keep = {one.checkpoint["path"] for one in best if one and one.checkpoint}
         surplus = self._holdings.surplus(search, keep)[:BATCH]
         evictions = [Eviction(*one) for one in surplus]
-        if evictions and self._store.evict(self._uid, term, evictions) == "ok":
-            self._holdings.asked(surplus)
+        if not evictions or self._store.evict(self._uid, term, evictions) != "ok":
+            return False
+        self._holdings.asked(surplus)
+        return True
 
-    def _remove(self) -> None:
+    def _remove(self, age: float) -> bool:
+        """True while files are removed whose checkpoints left the record `age` seconds ago."""
         if self._thread and self._thread.is_alive():
-            return
+            return True
         if self._gone:
             self._store.removed(self._uid, self._gone)
             self._gone = []
         if self._trouble:
             self._say(self._trouble)
             self._trouble, self._next = "", time.monotonic() + AGAIN
-            return
-        paths = self._store.removable(self._uid, REMOVE_AFTER, BATCH)
+            return False
+        paths = self._store.removable(self._uid, age, BATCH)
         if paths:
             self._thread = threading.Thread(target=self._remove_files, args=(paths,), daemon=True)
             self._thread.start()
+        return bool(paths)
 
     def _remove_files(self, paths: list[str]) -> None:
         try:
             for path in paths:
                 self._checkpoints.remove(path)
                 self._gone.append(path)
+                self.removed += 1
         except CheckpointError as error:
             self._trouble = str(error)
 

@@ -107,7 +107,7 @@ class Service:
             news = drive.turn()
             for sentence in drive.said():
                 log.warning("%s: %s", name, sentence)
-            if drive.coordinator.ended and drive.tracked:
+            if drive.coordinator.ended and drive.settled:
                 log.info("%s: %s", name, drive.coordinator.fold.search.state)
                 self._drop(uid)
             return news

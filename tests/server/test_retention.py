@@ -7,13 +7,15 @@ import pytest
 
 from asha_queue.checkpoints import Checkpoints
 from asha_queue.coordinator import retention
+from asha_queue.coordinator.drive import Drive
 from asha_queue.coordinator.retention import Retention
 from asha_queue.result import Result
 from asha_queue.search.asha import Asha
 from asha_queue.specification import Specification
-from asha_queue.store.contract import Outcome, ScheduledSegment, Store
+from asha_queue.store.contract import Outcome, QueuedSegment, ScheduledSegment, Store
 from tests.conftest import wait_until
 from tests.server.sides import ServerSide
+from tests.server.test_coordinator import INFO, Queue
 
 UID = "1f2e3d"
 SPECIFICATION = Specification(
@@ -45,6 +47,21 @@ def train(store: Store, folder: Path, trials: int) -> None:
             (draft.folder / "model").write_text("weights")
         outcome = Outcome(metrics, 1, draft.record, 1.0, [])
         assert store.complete(UID, trial, claim.token, outcome) == "ok"
+
+
+def work(store: Store, folder: Path, segment: QueuedSegment) -> int:
+    """Trains a segment, whose checkpoint is written; from which step."""
+    trial, name = segment.trial, f"claim {segment.trial:08d} {segment.rung}"
+    claim = store.claim(UID, trial, segment.rung, segment.attempt, name, "a")
+    checkpoints = Checkpoints(folder.parent, "digits", UID)
+    assert checkpoints.restore(claim.checkpoints).resource == claim.start, "it is on the disk"
+    assert store.start(UID, trial, claim.token, claim.start) == "ok"
+    metrics = {"loss": float(trial * 7 % 40)}
+    with checkpoints.writer(trial, claim.token, name, claim.target, metrics) as draft:
+        (draft.folder / "model").write_text("weights")
+    outcome = Outcome(metrics, claim.target, draft.record, 1.0, [])
+    assert store.complete(UID, trial, claim.token, outcome) == "ok"
+    return claim.start
 
 
 def follow(store: Store, folder: Path) -> tuple[Retention, Asha, Result]:
@@ -101,10 +118,59 @@ def test_a_coordinator_that_does_not_see_the_storage_says_so_once_and_evicts_not
         kept, search, result = follow(side.store, tmp_path / "elsewhere" / "digits")
         for _ in range(3):
             kept.tend(search, result, term)
-        told: list[Any] = [r for r in caplog.records if "is not seen from here" in r.getMessage()]
+        told: list[Any] = [r for r in caplog.records if "does not exist here" in r.getMessage()]
         assert len(told) == 1
         types = {entry["type"] for entry in side.store.read(UID, "", 10_000).entries}
         assert "evicted" not in types
     finally:
+        side.wipe()
+        side.close()
+
+
+def test_nothing_that_was_evicted_is_left_on_the_disk_when_an_experiment_has_ended(
+    broker: str, tmp_path: Path
+) -> None:
+    side, folder, queue = ServerSide(broker), tmp_path / "digits", Queue()
+    store = side.store
+    store.submit(UID, "digits", SPECIFICATION.to_json())
+    store.beat("a", INFO)
+    drive = Drive(store, queue, UID, folder)
+
+    def ended() -> bool:
+        drive.turn()
+        while segment := queue.pop():
+            work(store, folder, segment)
+        return drive.coordinator.ended and drive.settled
+
+    try:
+        wait_until(ended, "the experiment has finished, and the disk is tidy")
+        result = drive.result()
+        entries = store.read(UID, "", 10_000).entries
+        assert entries[-1]["type"] == "finished"
+        gone = {path for e in entries if e["type"] == "evicted" for path in e["checkpoints"]}
+        saved = {e["checkpoint"]["path"] for e in entries if e["type"] == "completed"}
+        there = {
+            str(one.parent.relative_to(tmp_path))
+            for one in folder.glob("checkpoints/**/manifest.json")
+        }
+        assert there == saved - gone
+        assert len(there) <= len(saved) / 2
+        assert store.removable(UID, 0.0, 100) == []
+        assert result.best
+        assert result.best.checkpoint
+        assert result.best.checkpoint["path"] in there
+        assert store.extend(UID, "more", "me", "", {"max_t": 16}) == "ok"
+        starts: list[int] = []
+
+        def extended() -> bool:
+            drive.turn()
+            while segment := queue.pop():
+                starts.append(work(store, folder, segment))
+            return bool(starts) and drive.coordinator.ended and drive.settled
+
+        wait_until(extended, "it goes on to 16")
+        assert set(starts) == {4}, "the best of what was the top rung are where they were"
+    finally:
+        drive.close()
         side.wipe()
         side.close()
