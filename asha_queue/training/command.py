@@ -6,8 +6,10 @@ Rules
   `step` or a metric of the experiment in them, or what `pattern` finds. A line may end with \\r. Of
   a line longer than LINE the rest is not read.
 * Reports without a step count up; when the command ends by itself, the last one is the target's.
-* A drain, or a cancel, is SIGTERM to the session's processes. After a drain it may take as long as
-  its worker is given; a cancelled one is killed after GRACE, sooner than its keeper would kill us.
+* A drain is SIGTERM to those whom `hearers` finds. The command may take as long as its worker is
+  given; what it has started gets SAVING after it, to save in the background of a shell.
+* A cancel is SIGTERM to the session's processes, which are killed after GRACE, sooner than the
+  keeper would kill us.
 * What it has put into ASHA_QUEUE_SAVE when it ends with 0 is the checkpoint of the last report. A
   command that a drain's SIGTERM has killed is suspended, and goes on from the checkpoint before:
   what it was writing then may be half a file.
@@ -34,13 +36,16 @@ from typing import Any
 from asha_queue.errors import CommandError
 from asha_queue.specification.command import rendered
 from asha_queue.training.deaths import MemoryKills, cause
-from asha_queue.training.processes import die_with_parent
+from asha_queue.training.hearers import tell
+from asha_queue.training.processes import die_with_parent, in_group, living
 from asha_queue.training.trial import Trial
 
 #: Seconds between two looks for orders.
 LOOK_EVERY = 0.1
 #: Seconds that a cancelled command gets to end.
 GRACE = 3.0
+#: Seconds that what a drained command has started may go on after it.
+SAVING = 20.0
 #: Bytes of a line that are read.
 LINE = 2**16
 #: Lines of the output that an error shows.
@@ -91,6 +96,8 @@ class _Run:
         self._last: dict[str, float] = {}
         self._stepped = False
         self._asked = False
+        #: Whether the SIGTERM of a drain has killed what trains.
+        self._killed = False
         #: Whether what it has saved counts.
         self.saved = False
 
@@ -139,11 +146,14 @@ class _Run:
 
     def _follow(self, process: subprocess.Popen[bytes], reader: int) -> None:
         """Reads until it has ended and nothing more comes; what it leaves running is not read."""
-        opened = True
+        opened, deadline = True, math.inf
         while True:
             ended = process.poll() is not None
-            ready = select.select([reader] if opened else [], [], [], 0 if ended else LOOK_EVERY)[0]
-            if ready:
+            if ended and self._asked and not self._killed:
+                deadline = min(deadline, time.monotonic() + SAVING)
+                ended = time.monotonic() >= deadline or not living(in_group(process.pid))
+            wait = 0 if ended else LOOK_EVERY
+            if select.select([reader] if opened else [], [], [], wait)[0]:
                 data = os.read(reader, LINE)
                 opened = bool(data)
                 self._read(data)
@@ -152,7 +162,7 @@ class _Run:
             self._trial.go_on()
             if not ended and not self._asked and self._trial.draining:
                 self._asked = True
-                _signal(process, signal.SIGTERM)
+                self._killed = tell(process.pid)
         self._line(self._rest)
 
     def _end(self, process: subprocess.Popen[bytes], reader: int) -> None:
@@ -234,11 +244,11 @@ class _Run:
 
     def _judge(self, code: int, kills: MemoryKills) -> None:
         status = 128 - code if code < 0 else code  # as shells say it
-        killed = self._asked and status == 128 + signal.SIGTERM
-        if status and not killed:
+        self._killed |= self._asked and status == 128 + signal.SIGTERM
+        if status and not self._killed:
             raise CommandError(self._failure(status, kills))
         if self._asked:
-            self.saved = bool(self._last) and not killed
+            self.saved = bool(self._last) and not self._killed
             return
         if missing := [name for name in self._metrics if name not in self._seen]:
             raise CommandError(

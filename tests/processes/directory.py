@@ -78,10 +78,10 @@ class Directory:
             with started:
                 started.kill()
 
-    def call(self, *arguments: str, expect: int = 0) -> str:
+    def call(self, *arguments: str, expect: int = 0, seconds: float = 120.0) -> str:
         """Standard output of a call, or its standard error when it is expected to fail."""
         process = self.start(*arguments)
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=seconds)
         assert process.returncode == expect, f"exit {process.returncode}\n{out}\n{err}"
         assert "Traceback" not in err
         return out if expect == 0 else err

@@ -80,10 +80,12 @@ class Lab:
         assert "Traceback" not in done.stderr
         return done.stdout + done.stderr
 
-    def worker(self, name: str = "w@lab", before: Sequence[str] = ()) -> subprocess.Popen[bytes]:
+    def worker(
+        self, name: str = "w@lab", before: Sequence[str] = (), **environment: str
+    ) -> subprocess.Popen[bytes]:
         """Starts a worker by hand, and waits until it is there."""
         command = ("celery", "-A", "asha_queue", "worker", "-n", name, "-l", "INFO")
-        process = self.start(*command, before=before)
+        process = self.start(*command, before=before, **environment)
         wait_until(lambda: name in self.workers(), f"{name} beats; {self.log} says why not")
         return process
 

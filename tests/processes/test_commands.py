@@ -2,7 +2,7 @@
 
 import os
 import shutil
-import time
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from asha_queue.search.rules import check
+from asha_queue.training.processes import QUEUES
 from asha_queue.training.scripts import COMMANDS
 from tests.conftest import wait_until
 from tests.processes.directory import Directory
@@ -23,6 +24,10 @@ def _commands() -> Iterator[None]:
     os.environ[COMMANDS] = "1"
     yield
     del os.environ[COMMANDS]
+
+
+#: The queue and the worker of a lab that a test has for itself: the module's has another.
+ALONE = "alone"
 
 
 def submit(lab: Lab, command: str, **fields: Any) -> str:
@@ -80,10 +85,33 @@ def test_a_command_that_fails_says_how_without_a_traceback(
 WAITING = """trap 'echo saved > $ASHA_QUEUE_SAVE/done; exit 0' TERM
 echo $$ > pid-{trial}; echo '{"step": 1, "score": 1}'; while :; do sleep 0.05; done"""
 
+#: Takes a second to save, for which it needs the process that it has started.
+SAVING = """
+import os, signal, subprocess, sys, time
+signal.signal(signal.SIGTERM, lambda *_: stop.append(1))
+stop = []
+loader = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+print('{"step": 1, "score": 1}', flush=True)
+open("pid", "w").write(str(os.getpid()))
+while not stop:
+    time.sleep(0.01)
+print("saving", flush=True)
+time.sleep(1)
+if loader.poll() is not None:
+    sys.exit("the loader was ended")
+open(os.environ["ASHA_QUEUE_SAVE"] + "/done", "w").write("saved")
+print("saved", flush=True)
+loader.kill()
+"""
+
+
+def start_alone(lab: Lab) -> subprocess.Popen[bytes]:
+    return lab.worker("alone@lab", **{QUEUES: ALONE})
+
 
 def test_a_drained_command_saves_and_is_suspended(lab: Lab) -> None:
-    process = lab.worker()
-    uid = submit(lab, WAITING)
+    process = start_alone(lab)
+    uid = submit(lab, WAITING, queue=ALONE)
     lab.pid("pid-0")
     process.terminate()
     [suspended] = lab.wait_for(uid, "suspended")
@@ -92,18 +120,62 @@ def test_a_drained_command_saves_and_is_suspended(lab: Lab) -> None:
     process.wait(timeout=20)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "line",
+    [
+        "{python} saving.py",
+        "cd . && {python} saving.py 2>&1 | tee out",
+        "trap 'kill $!; exit 0' TERM; {python} saving.py & wait",
+    ],
+    ids=["the shell's last", "a pipeline", "in the background of a shell that ends first"],
+)
+def test_a_drain_leaves_a_script_what_it_needs_to_save(lab: Lab, line: str) -> None:
+    process = start_alone(lab)
+    (lab.folder / "saving.py").write_text(SAVING)
+    uid = submit(lab, line, queue=ALONE)
+    lab.pid()
+    process.terminate()
+    [suspended] = lab.wait_for(uid, "suspended")
+    assert (lab.storage / suspended["checkpoint"]["path"] / "done").read_text() == "saved"
+    log = lab.storage / f"test-{uid}" / "logs" / "trial-00000" / "rung0-attempt1.log"
+    assert log.read_text().splitlines()[-2:] == ["saving", "saved"]
+    process.wait(timeout=30)
+
+
+@pytest.mark.slow
+def test_what_a_drain_has_killed_in_a_pipeline_is_no_checkpoint(lab: Lab) -> None:
+    process = start_alone(lab)
+    (lab.folder / "half.py").write_text(
+        """import os, time
+print('{"step": 1, "score": 1}', flush=True)
+open(os.environ["ASHA_QUEUE_SAVE"] + "/half", "w").write("half")
+open("pid", "w").write(str(os.getpid()))
+time.sleep(60)
+"""
+    )
+    uid = submit(lab, "{python} half.py | tee out", queue=ALONE)
+    lab.pid()
+    process.terminate()
+    [suspended] = lab.wait_for(uid, "suspended")
+    assert not suspended.get("checkpoint")
+    process.wait(timeout=30)
+
+
+@pytest.mark.slow
 def test_a_cancelled_command_that_does_not_listen_is_killed_and_its_worker_lives(lab: Lab) -> None:
-    lab.worker()
-    uid = submit(lab, "trap '' TERM\n" + WAITING.partition("\n")[2])
+    start_alone(lab)
+    uid = submit(lab, "trap '' TERM\n" + WAITING.partition("\n")[2], queue=ALONE)
     pid = lab.pid("pid-0")
     lab.store.cancel(uid, "request", "test", "")
     wait_until(lambda: not alive(pid), "the command is gone")
-    lab.wait_for(submit(lab, "echo '{\"score\": 1}'"), "completed")
+    lab.wait_for(submit(lab, "echo '{\"score\": 1}'", queue=ALONE), "completed")
 
 
+@pytest.mark.slow
 def test_a_command_dies_with_its_training_process(lab: Lab) -> None:
-    lab.worker()
-    submit(lab, WAITING)
+    start_alone(lab)
+    submit(lab, WAITING, queue=ALONE)
     pid = lab.pid("pid-0")
     parent = next(p for p in lab.processes() if p.pid == pid).ppid()
     os.kill(parent, 9)
@@ -115,11 +187,9 @@ def test_the_example_is_tuned_and_goes_on_from_its_checkpoints(directory: Direct
     (directory.path / "workers").mkdir()
     for name in ("any_script.py", "script.toml"):
         shutil.copy(WORKERS / name, directory.path / "workers" / name)
-    begun = time.monotonic()
-    out = directory.call("run", "workers/script.toml", "--workers", "2")
+    out = directory.call("run", "workers/script.toml", "--workers", "2", seconds=400.0)
     journal = directory.journal("script")
     assert check(journal) == []
     assert any(entry["type"] == "started" and entry["start"] > 0 for entry in journal)
     assert not [entry for entry in journal if entry["type"] == "failed"]
     assert "best" in out
-    assert time.monotonic() - begun < 120
