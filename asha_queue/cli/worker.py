@@ -66,6 +66,12 @@ def _queues(context: click.Context, parameter: click.Parameter, text: str) -> li
     "Default: ASHA_QUEUE_PROGRAMS, or the working directory.",
 )
 @click.option(
+    "--commands",
+    is_flag=True,
+    help="Run experiments that are a command, too: whoever may write to the broker can then have "
+    "this machine run anything. As ASHA_QUEUE_COMMANDS=1 does.",
+)
+@click.option(
     "--storage",
     metavar="DIR|URL",
     help="Root of checkpoints and logs, the same folder or bucket on all nodes. Default: "
@@ -93,6 +99,7 @@ def worker(
     cpus: int | None,
     queues: list[str],
     programs: tuple[Path, ...],
+    commands: bool,
     storage: str | None,
     drain_timeout: float,
     log: Path | None,
@@ -116,6 +123,7 @@ def worker(
         gpus_per_worker=gpus_per_worker,
         queues=queues,
         programs=programs,
+        commands=commands,
         storage=storage,
         log=log,
         drain_timeout=drain_timeout,

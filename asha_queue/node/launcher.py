@@ -41,6 +41,7 @@ from asha_queue.settings import RENEW_EVERY
 from asha_queue.store import connect
 from asha_queue.store.contract import Store
 from asha_queue.training.processes import LAUNCHER, QUEUES, living, sweep
+from asha_queue.training.scripts import COMMANDS
 
 #: Seconds between two looks at the workers.
 LOOK_EVERY = 0.5
@@ -78,6 +79,8 @@ class Options:
     #: File for the output of launcher and workers; None: where that of the launcher goes.
     log: Path | None = None
     drain_timeout: float = DRAIN
+    #: Whether experiments that are a command are run.
+    commands: bool = False
     #: Ends when the parent process does.
     with_parent: bool = False
 
@@ -90,6 +93,8 @@ class Options:
             environment["ASHA_QUEUE_PROGRAMS"] = os.pathsep.join(folders)
         if self.storage:
             environment["ASHA_QUEUE_STORAGE"] = where.storage_root(self.storage)
+        if self.commands:
+            environment[COMMANDS] = "1"
         return environment
 
 

@@ -56,7 +56,8 @@ def folder_of(wanted: Mapping[str, str], roots: Sequence[Path]) -> Path:
     if os.environ.get(COMMANDS) != "1":
         raise ProgramError(
             f"this worker runs no commands, as whoever may write to its broker could have it run "
-            f"anything; if that is all right, start it with {COMMANDS}=1"
+            f"anything; if that is all right, start it as `asha-queue worker --commands`, or with "
+            f"{COMMANDS}=1"
         )
     for root in roots:
         if all((root / name).is_file() for name in wanted):

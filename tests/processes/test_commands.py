@@ -183,6 +183,21 @@ def test_a_command_dies_with_its_training_process(lab: Lab) -> None:
 
 
 @pytest.mark.slow
+def test_a_worker_runs_commands_only_if_it_was_told_to(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(COMMANDS)
+    told = ("asha_queue", "worker", "--cpus", "1", "--queue", ALONE)
+    launcher = lab.start(*told, ASHA_QUEUE_HOST="alone")
+    uid = submit(lab, "echo '{\"score\": 1}'", queue=ALONE)
+    assert "start it as `asha-queue worker --commands`" in lab.wait_for_refusal(uid)
+    launcher.terminate()
+    launcher.wait(timeout=60)
+    lab.start(*told, "--commands", ASHA_QUEUE_HOST="willing")
+    lab.wait_for(submit(lab, "echo '{\"score\": 1}'", queue=ALONE), "completed", seconds=60)
+
+
+@pytest.mark.slow
 def test_the_example_is_tuned_and_goes_on_from_its_checkpoints(directory: Directory) -> None:
     (directory.path / "workers").mkdir()
     for name in ("any_script.py", "script.toml"):

@@ -85,7 +85,7 @@ def test_files_of_a_command_are_compared_where_it_runs(
     found = files("A=b {python} train.py --lr {lr} && echo done", tmp_path)
     assert list(found) == ["train.py"]
     monkeypatch.delenv(COMMANDS, raising=False)
-    with pytest.raises(ProgramError, match=f"start it with {COMMANDS}=1"):
+    with pytest.raises(ProgramError, match="start it as `asha-queue worker --commands`"):
         folder_of(found, [tmp_path])
     monkeypatch.setenv(COMMANDS, "1")
     assert folder_of(found, [tmp_path / "elsewhere", tmp_path]) == tmp_path
