@@ -165,8 +165,9 @@ class Experiment(Specification):
         Raises ProgramError when there is no such file or function.
         """
         if self.command is not None:
-            roots = [Path.cwd()]
-            fields = self.to_json() | {"files": scripts.files(self.command, roots[0])}
+            folder, roots = scripts.resolve(self._home, Path.cwd())
+            files = scripts.files(self.command, roots[0] / folder)
+            fields = self.to_json() | {"folder": folder, "files": files}
         else:
             reference, roots = programs.resolve(str(self.train), Path.cwd())
             path = programs.locate(reference, roots)

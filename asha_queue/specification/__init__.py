@@ -23,7 +23,7 @@ from asha_queue.search.space import Space
 from asha_queue.settings import NAME
 from asha_queue.specification import command, trackers
 from asha_queue.specification.fields import STUDY, Fields
-from asha_queue.specification.problems import line, no_grid, told
+from asha_queue.specification.problems import FILLED, line, no_grid, told
 from asha_queue.specification.program import reference
 from asha_queue.where import storage_root
 
@@ -42,6 +42,8 @@ class Specification(Fields):
     """
 
     _parameters: Space = PrivateAttr()
+    #: Of the file that it was read from.
+    _home: Path = PrivateAttr(default_factory=Path)
 
     def __init__(self, **given: Any) -> None:
         if "variant" in given or given.get("brackets", 1) != 1:
@@ -260,7 +262,7 @@ class Specification(Fields):
     @classmethod
     def from_toml(cls, path: str | Path) -> Self:
         """Reads a `.toml` file that holds the fields; domains are inline tables, and paths of the
-        program and of journals are relative to the file.
+        program and of journals are relative to the file, in whose folder a command runs.
 
         Each line of an error begins with the file's path.
         """
@@ -286,10 +288,12 @@ class Specification(Fields):
                 for one in sources
             ]
         try:
-            return cls(**fields)
+            made = cls(**fields)
         except SpecificationError as error:
             lines = [f"{path}: {line}" for line in str(error).splitlines()]
             raise SpecificationError("\n".join(lines)) from None
+        made._home = Path(path).parent
+        return made
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Specification) and self.to_json() == other.to_json()
@@ -315,7 +319,8 @@ class Specification(Fields):
             )
             sentences += [f"the program {name} has changed" for name in changed]
         for fields in (mine, theirs):
-            del fields["digest"], fields["files"], fields["prior"]
+            for filled in FILLED:
+                del fields[filled]
             fields.update({f"space.{key}": value for key, value in fields.pop("space").items()})
         changes = ((f, mine.get(f, "absent"), theirs.get(f, "absent")) for f in {**mine, **theirs})
         return sentences + [f"{f}: {old} -> {new}" for f, old, new in changes if old != new]

@@ -176,6 +176,11 @@ class Fields(BaseModel):
     files: dict[str, str] = Field(
         default={}, description="the SHA-256 of each file of the command, filled at submission"
     )
+    folder: str = Field(
+        default=".",
+        description="the folder that the command runs in, below those that workers load programs "
+        "from, filled at submission",
+    )
     digest: str = Field(
         default="", description="the SHA-256 of the program's file, filled at submission"
     )

@@ -13,7 +13,7 @@ from asha_queue.search.domains import shown
 from asha_queue.search.space import Space
 
 #: Fields that nobody writes: submission fills them.
-FILLED = ("digest", "files", "prior")
+FILLED = ("digest", "files", "folder", "prior")
 
 
 def told(read: Callable[[], Any]) -> Any:

@@ -12,7 +12,8 @@ from asha_queue.training.trial import Trial
 def program(specification: Mapping[str, Any], roots: Sequence[Path]) -> Callable[[Trial], object]:
     """What trains a segment of this experiment, found in `roots`; ProgramError if it is not."""
     if specification.get("command"):
-        return Command(specification, scripts.folder_of(specification["files"], roots))
+        folder = specification.get("folder", ".")
+        return Command(specification, scripts.folder_of(specification["files"], folder, roots))
     function = programs.load(specification["train"], roots, specification["digest"])
     if specification.get("dialect") == "ray":
         return ray.program(function, specification["metric"])

@@ -2,8 +2,11 @@
 
 Rules
 
-* They are its words that are files below the working directory, up to LARGEST bytes: what is larger
-  is data. A command runs in the first of the worker's folders that has them all.
+* A command runs in its folder: that of the file which defines it, if that is no program, else the
+  one that it was submitted from. On another node that is where the folder is by its path below one
+  of the worker's folders, else one of these themselves: the first that has all of its files.
+* Its files are its words that are files below its folder, up to LARGEST bytes: what is larger is
+  data.
 * A command is run by workers that were told so alone (COMMANDS): whoever may write to their broker
   could have them run anything.
 """
@@ -22,6 +25,15 @@ COMMANDS = "ASHA_QUEUE_COMMANDS"
 #: Bytes of a file that is compared.
 LARGEST = 16 * 2**20
 _SCRIPT = re.compile(r"[\w./-]+\.(py|sh|R|jl|js|pl|rb)")
+
+
+def resolve(folder: Path, cwd: Path) -> tuple[str, list[Path]]:
+    """The path by which workers find the folder of a command, and the root that it is below on
+    this machine: `cwd`, or the folder itself where it is not below that."""
+    path, root = (cwd / folder).resolve(), cwd.resolve()
+    if not path.is_relative_to(root):
+        root = path
+    return str(path.relative_to(root)), [root]
 
 
 def files(command: str, folder: Path) -> dict[str, str]:
@@ -51,25 +63,34 @@ def files(command: str, folder: Path) -> dict[str, str]:
     return found
 
 
-def folder_of(wanted: Mapping[str, str], roots: Sequence[Path]) -> Path:
-    """The first of `roots` that has all these files; ProgramDiffers if they are others there."""
+def folder_of(wanted: Mapping[str, str], folder: str, roots: Sequence[Path]) -> Path:
+    """Where the command runs that has these files; ProgramDiffers if they are others there."""
     if os.environ.get(COMMANDS) != "1":
         raise ProgramError(
             f"this worker runs no commands, as whoever may write to its broker could have it run "
             f"anything; if that is all right, start it as `asha-queue worker --commands`, or with "
             f"{COMMANDS}=1"
         )
-    for root in roots:
-        if all((root / name).is_file() for name in wanted):
-            for name, digest in wanted.items():
-                if hashlib.sha256((root / name).read_bytes()).hexdigest() != digest:
-                    raise ProgramDiffers(
-                        f"program {root / name} differs from the one submitted; copy the same file "
-                        f"here, or submit the experiment anew"
-                    )
-            return root
+    for below in dict.fromkeys((folder, ".")):
+        for root in roots:
+            path = (root / below).resolve()
+            if not path.is_dir() or not path.is_relative_to(root.resolve()):
+                continue
+            if all((path / name).is_file() for name in wanted):
+                _compare(wanted, path)
+                return path
     looked = ", ".join(str(root) for root in roots) or "no folder at all"
-    raise ProgramError(f"not all of {', '.join(wanted)} found: looked in {looked}")
+    what = f"not all of {', '.join(wanted)}" if wanted else f"the folder {folder} is not"
+    raise ProgramError(f"{what} found: looked in {looked}; start the worker with --programs DIR")
+
+
+def _compare(wanted: Mapping[str, str], folder: Path) -> None:
+    for name, digest in wanted.items():
+        if hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest:
+            raise ProgramDiffers(
+                f"program {folder / name} differs from the one submitted; copy the same file here, "
+                f"or submit the experiment anew"
+            )
 
 
 def _words(command: str) -> Iterator[str]:

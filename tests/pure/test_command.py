@@ -1,5 +1,6 @@
 """Commands: what their line means, what is refused, and which of their files are compared."""
 
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 
 from asha_queue.errors import ProgramDiffers, ProgramError, SpecificationError
+from asha_queue.experiment import Experiment
 from asha_queue.search.space import choice, uniform
 from asha_queue.specification import Specification
 from asha_queue.specification.command import rendered
@@ -86,14 +88,47 @@ def test_files_of_a_command_are_compared_where_it_runs(
     assert list(found) == ["train.py"]
     monkeypatch.delenv(COMMANDS, raising=False)
     with pytest.raises(ProgramError, match="start it as `asha-queue worker --commands`"):
-        folder_of(found, [tmp_path])
+        folder_of(found, ".", [tmp_path])
     monkeypatch.setenv(COMMANDS, "1")
-    assert folder_of(found, [tmp_path / "elsewhere", tmp_path]) == tmp_path
+    assert folder_of(found, ".", [tmp_path / "elsewhere", tmp_path]) == tmp_path
     with pytest.raises(ProgramError, match="not all of train.py found"):
-        folder_of(found, [tmp_path / "elsewhere"])
+        folder_of(found, ".", [tmp_path / "elsewhere"])
     (tmp_path / "train.py").write_text("2")
     with pytest.raises(ProgramDiffers, match="differs from the one submitted"):
-        folder_of(found, [tmp_path])
+        folder_of(found, ".", [tmp_path])
+
+
+def test_a_command_of_a_toml_runs_in_its_folder_wherever_it_is_submitted_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = tmp_path / "programs" / "mine"
+    mine.mkdir(parents=True)
+    (mine / "train.py").write_text("")
+    (mine / "exp.toml").write_text(
+        'name = "toml"\ncommand = "python train.py {lr}"\nmetric = "loss"\nmode = "min"\n'
+        "max_t = 4\n"
+        "[space]\nlr = {uniform = [0, 1]}\n"
+    )
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.setenv(COMMANDS, "1")
+    made = {}
+    for cwd, folder, root in (
+        (mine, ".", mine),
+        (mine.parent, "mine", mine.parent),
+        (tmp_path / "elsewhere", ".", mine),
+    ):
+        monkeypatch.chdir(cwd)
+        read = Experiment.from_toml(os.path.relpath(mine / "exp.toml"))
+        made[cwd], roots = read.resolved()
+        assert (made[cwd].folder, roots, list(made[cwd].files)) == (folder, [root], ["train.py"])
+        assert folder_of(made[cwd].files, folder, roots) == mine
+    assert made[mine].differences(made[mine.parent]) == []
+    # a worker with the one root or the other
+    assert folder_of(made[mine.parent].files, "mine", [mine]) == mine
+    with pytest.raises(ProgramError, match="not all of train.py found"):
+        folder_of(made[mine].files, "../mine", [tmp_path / "elsewhere"])
+    with pytest.raises(ProgramError, match="the folder mine is not found"):
+        folder_of({}, "mine", [])
 
 
 def test_a_script_that_is_missing_or_not_executable_is_refused_at_submission(

@@ -88,6 +88,7 @@ def test_fields_that_are_not_given_have_their_defaults() -> None:
         "command": None,
         "pattern": None,
         "files": {},
+        "folder": ".",
         "digest": "",
         "prior": [],
     }
