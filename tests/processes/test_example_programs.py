@@ -11,12 +11,18 @@ from tests.processes.pieces import ROOT, WORKERS, Reports, in_pieces
 GOOD = {"lr": 0.1, "hidden": 128, "batch": 32}
 #: Each program in workers/ and a test that runs it, whole.
 RUN_BY = {
+    "any_script.py": "tests/processes/test_commands.py",
     "digits.py": "tests/processes/test_digits_run.py",
     "digits_torch.py": "tests/processes/test_example_programs.py",
     "frameworks/keras_digits.py": "tests/processes/test_frameworks.py",
+    "frameworks/lightgbm_cancer.py": "tests/processes/test_tabular_programs.py",
     "frameworks/lightning_digits.py": "tests/processes/test_frameworks.py",
+    "frameworks/sklearn_digits.py": "tests/processes/test_tabular_programs.py",
     "frameworks/transformers_text.py": "tests/processes/test_frameworks.py",
+    "frameworks/xgboost_cancer.py": "tests/processes/test_tabular_programs.py",
+    "optuna_digits.py": "tests/processes/test_tabular_programs.py",
     "ray_article.py": "tests/processes/test_tune.py",
+    "script.toml": "tests/processes/test_commands.py",
     "start": "tests/processes/test_workers_start.py",
 }
 
