@@ -37,7 +37,7 @@ from asha_queue.errors import CommandError
 from asha_queue.specification.command import rendered
 from asha_queue.training.deaths import MemoryKills, cause
 from asha_queue.training.hearers import tell
-from asha_queue.training.processes import die_with_parent, in_group, living
+from asha_queue.training.processes import die_with_parent, in_session, living
 from asha_queue.training.trial import Trial
 
 #: Seconds between two looks for orders.
@@ -151,7 +151,7 @@ class _Run:
             ended = process.poll() is not None
             if ended and self._asked and not self._killed:
                 deadline = min(deadline, time.monotonic() + SAVING)
-                ended = time.monotonic() >= deadline or not living(in_group(process.pid))
+                ended = time.monotonic() >= deadline or not living(in_session(process.pid))
             wait = 0 if ended else LOOK_EVERY
             if select.select([reader] if opened else [], [], [], wait)[0]:
                 data = os.read(reader, LINE)

@@ -126,7 +126,8 @@ def test_a_drained_command_saves_and_is_suspended(lab: Lab) -> None:
     [
         "{python} saving.py",
         "cd . && {python} saving.py 2>&1 | tee out",
-        "trap 'kill $!; exit 0' TERM; {python} saving.py & wait",
+        # a job with a process group of its own, as `timeout` makes them, too
+        "exec bash -c \"set -m; trap 'kill \\$!; exit 0' TERM; {python} saving.py & wait\"",
     ],
     ids=["the shell's last", "a pipeline", "in the background of a shell that ends first"],
 )
