@@ -105,11 +105,18 @@ class ClaimedSegment:
         try:
             restored = self._checkpoints.restore(self._claim.checkpoints)
         except CheckpointUnreachable as error:
-            reason = f"checkpoint not reachable from {self._site.worker}: {error}"
+            reason = (
+                f"checkpoint not reachable from {self._site.worker}: {error}. Give this worker the "
+                f"--storage of the others, and let it read what they write there"
+            )
             return refuse(self._site, self._message, reason)
         for reason in restored.reasons:
             log.warning(
-                "trial %d goes on from an older checkpoint: %s", self._message.trial, reason
+                "trial %d goes on from %s: %s. Let nothing else remove or change files of an "
+                "experiment that runs, such as a rule of the bucket that deletes old ones",
+                self._message.trial,
+                f"an older checkpoint, at {restored.resource}" if restored.folder else "its start",
+                reason,
             )
         start = partial(self._fenced, self._store.start, restored.resource, restored.dropped)
         if answered(start) != "ok":

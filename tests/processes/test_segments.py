@@ -172,6 +172,7 @@ def test_a_corrupt_checkpoint_falls_back_to_the_one_before(worker: Lab) -> None:
     assert [entry["start"] for entry in worker.entries(uid, "started")] == [0, 2]
     [warning] = worker.entries(uid, "warning")
     assert warning["trial"] == 0
+    assert "trial 0 goes on from an older checkpoint, at 2: " in worker.log.read_text()
 
 
 def test_a_checkpoint_out_of_reach_is_refused_with_node_and_path(worker: Lab) -> None:
@@ -193,4 +194,5 @@ def test_a_checkpoint_out_of_reach_is_refused_with_node_and_path(worker: Lab) ->
     (worker.folder / "unmounted").rename(worker.storage)
     assert "not reachable from w@lab" in reason
     assert str(worker.storage) in reason
+    assert "Give this worker the --storage of the others" in reason
     assert len(worker.entries(uid, "started")) == 1
