@@ -14,6 +14,8 @@ from pathlib import Path
 
 from tests.conftest import free_port, wait_until
 
+#: What must not be found in anything that is written.
+CREDENTIALS = "key-of-the-tests", "secret-of-the-tests"
 #: What a fault may do to a request: answer 503, cut its upload in the middle, never answer.
 Fault = Callable[[str, str], str]
 HOP = {"connection", "transfer-encoding", "keep-alive"}
@@ -42,8 +44,8 @@ class Bucket:
         """What a process needs to reach it."""
         return {
             "AWS_ENDPOINT_URL": self.url,
-            "AWS_ACCESS_KEY_ID": "key-of-the-tests",
-            "AWS_SECRET_ACCESS_KEY": "secret-of-the-tests",
+            "AWS_ACCESS_KEY_ID": CREDENTIALS[0],
+            "AWS_SECRET_ACCESS_KEY": CREDENTIALS[1],
             "AWS_DEFAULT_REGION": "us-east-1",
         }
 

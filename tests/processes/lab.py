@@ -29,10 +29,12 @@ LAB = "ASHA_QUEUE_TEST_LAB"
 class Lab:
     """A folder with programs and storage, a store, and the workers started in it."""
 
-    def __init__(self, broker: str, folder: Path) -> None:
+    def __init__(self, broker: str, folder: Path, url: str = "") -> None:
         self.broker = broker
         self.folder = folder
         self.storage = folder / "runs"
+        #: The storage, if it is a bucket.
+        self.url = url
         self.store = connect(broker)
         self.log = folder / "worker.log"
         self._publisher = Publisher(broker)
@@ -47,7 +49,7 @@ class Lab:
             LAB: self._mark,
             "ASHA_QUEUE_BROKER": self.broker,
             "ASHA_QUEUE_PROGRAMS": str(self.folder),
-            "ASHA_QUEUE_STORAGE": str(self.storage),
+            "ASHA_QUEUE_STORAGE": self.url or str(self.storage),
             "CUDA_VISIBLE_DEVICES": "",
         }
 
