@@ -12,7 +12,8 @@ class Attempt:
     """One try at a segment; `rung` counts from 0 in the trial's own bracket, as in the journal and
     in the names of logs. `state` is "queued", "running", or the way it ended: "completed",
     "suspended", "failed", "lost" or "cancelled". `why` is the error, or the reason of a loss;
-    the times are those of the journal, in seconds."""
+    `notes` are warnings, and that checkpoints were evicted after it; the times are those of the
+    journal, in seconds."""
 
     rung: int
     attempt: int
@@ -27,6 +28,7 @@ class Attempt:
     ended_at: float | None = None
     checkpoint: dict[str, Any] | None = None
     bracket: int = 0
+    notes: list[str] = field(default_factory=list)
 
     @property
     def started(self) -> bool:
@@ -68,7 +70,13 @@ class Attempts:
         kind = entry["type"]
         if kind == "cancelled":
             self.cancel(entry.get("at"))
-        if entry.get("trial") != self.trial or "attempt" not in entry:
+        if entry.get("trial") != self.trial:
+            return
+        if self.all and kind == "warning" and entry.get("what"):
+            self.all[-1].notes.append(entry["what"])
+        elif self.all and kind == "evicted":
+            self.all[-1].notes.append(_evicted(entry))
+        if "attempt" not in entry:
             return
         at = entry.get("at")
         if kind == "scheduled":
@@ -95,3 +103,12 @@ class Attempts:
             if known.rung == rung and known.attempt == attempt:
                 return known
         return None
+
+
+def _evicted(entry: Mapping[str, Any]) -> str:
+    """What the leader took off the record, as it is not needed, and what is left."""
+    reached, left = entry["reached"], entry["left"]
+    if left == reached:
+        return f"older checkpoints than that at {left} were evicted: they are not needed"
+    rest = f"training would go on from {left}" if left else "training would begin anew"
+    return f"its checkpoint at {reached} was evicted: it is not needed; {rest}"

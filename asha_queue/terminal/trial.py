@@ -96,9 +96,10 @@ class TrialPicture:
         worker = attempt.worker and cut(attempt.worker, max(WORKER, room))
         place = Text(f"  {replace(attempt, worker=worker).place}", no_wrap=True)
         place.overflow = "ellipsis"
-        if not attempt.reason:
-            return place
-        reason = Text(attempt.reason)
+        said = [Text(one) for one in (attempt.reason, *attempt.notes) if one]
         if self._fit:
-            reason.no_wrap, reason.overflow = True, "ellipsis"
-        return Group(place, Padding(reason, (0, 0, 0, INDENT), expand=False))
+            for one in said:
+                one.no_wrap, one.overflow = True, "ellipsis"
+        if not said:
+            return place
+        return Group(place, *(Padding(one, (0, 0, 0, INDENT), expand=False) for one in said))

@@ -67,3 +67,28 @@ def test_cancelling_the_experiment_ends_what_was_open_only() -> None:
         "completed at 4",
         "cancelled",
     ]
+
+
+def test_an_attempt_is_told_what_was_evicted_after_it_and_what_it_had_to_train_again() -> None:
+    found = Attempts(3)
+    higher = {"rung": 1, "attempt": 1}
+    gone = {"type": "evicted", "checkpoints": ["b"], "reached": 4}
+    again = {"type": "warning", "what": "its checkpoint at 4 was evicted, it trains again from 1"}
+    for entry in (
+        {"rung": 0, "attempt": 1, **SCHEDULED},
+        {"rung": 0, "attempt": 1, **STARTED},
+        {"rung": 0, "attempt": 1, "type": "completed", "reached": 4},
+        {"rung": 0, **gone, "left": 4},
+        {"rung": 0, **gone, "left": 1},
+        {"rung": 0, **gone, "left": 0, "trial": 5},
+        {**higher, "type": "scheduled", "target": 16},
+        {"rung": 1, **again},
+        {**higher, **STARTED},
+    ):
+        found.apply({"trial": 3} | entry)
+    first, second = found.all
+    assert first.notes == [
+        "older checkpoints than that at 4 were evicted: they are not needed",
+        "its checkpoint at 4 was evicted: it is not needed; training would go on from 1",
+    ]
+    assert second.notes == [again["what"]]

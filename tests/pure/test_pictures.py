@@ -2,6 +2,7 @@
 
 import io
 import re
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from rich.text import Text
 
 from asha_queue.cli import doctor
 from asha_queue.doctor import Finding
-from asha_queue.result import Result
+from asha_queue.result import Attempt, Attempts, Result
 from asha_queue.search.asha import Asha
 from asha_queue.store.contract import Worker
 from asha_queue.terminal.fleet import FleetPicture
@@ -197,6 +198,19 @@ def test_a_trial_is_drawn_in_eighty_columns_with_its_sentences_whole(big: Big) -
     failed = drawn(TrialPicture(big.trial(4), METRIC, 4, None))
     assert "      RuntimeError: CUDA out of memory. Tried to allocate 20.00 MiB;" in failed
     assert failed[-1] == "  Traceback"
+
+
+def test_a_trial_is_drawn_with_what_was_evicted_of_it(big: Big) -> None:
+    trial = big.trial(1)
+    gone = {"type": "evicted", "trial": 1, "checkpoints": ["p"], "reached": 1, "left": 0}
+    attempts = Attempts(1, [Attempt(**one) for one in trial["history"]])
+    attempts.apply(gone)
+    trial["history"] = [asdict(one) for one in attempts.all]
+    said = " ".join(drawn(TrialPicture(trial, METRIC, 4, None))[-2:])
+    assert "its checkpoint at 1 was evicted: it is not needed; training" in said
+    assert said.split()[-3:] == ["would", "begin", "anew"]
+    fitted = drawn(TrialPicture(trial, METRIC, 4, None, fit=True))
+    assert fitted[-1].startswith("      its checkpoint at 1 was evicted")
 
 
 def test_a_live_picture_of_a_trial_shows_its_last_attempts_and_what_runs(big: Big) -> None:
