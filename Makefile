@@ -37,7 +37,7 @@ TESTS := tests/test_*.py tests/pure tests/server tests/processes tests/chaos tes
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-all lint bench bench-quality bench-peers bench-fleet bench-table bench-paper bench-pages screenshots chaos chaos-figures worker coordinator submit flower
+.PHONY: help run test test-all lint bench bench-quality bench-peers bench-fleet bench-table bench-paper bench-disk bench-pages screenshots chaos chaos-figures worker coordinator submit flower
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -77,6 +77,9 @@ bench-table: .venv/.for-test  ## make a table for it in TABLES by real trainings
 
 bench-paper: .venv/.for-test  ## play the simulation of the paper against synchronous halving
 	$(BIN)/python -m tests.benchmarks.paper
+
+bench-disk: .venv/.for-test  ## measure how many checkpoints a real run of 1,000 trials has on the disk
+	$(BIN)/python -m tests.benchmarks.disk
 
 bench-pages: .venv/.for-browser  ## measure the page of a million reports, in Chromium
 	$(BIN)/python -m tests.benchmarks.pages

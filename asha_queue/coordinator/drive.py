@@ -59,7 +59,8 @@ class Drive:
             return news
         self._cleared = False
         if time.monotonic() >= self._next_look:
-            if self._exports.follow(self._term):
+            self._exports.follow(self._term)
+            if self._exports.behind:
                 return True  # the next piece follows soon
             self._next_look = time.monotonic() + TICK
             self._exports.write_if_due()

@@ -64,6 +64,8 @@ class Exports:
         self._next_write = 0.0
         self._seen = "0-0"
         self._grown = False
+        #: Whether there is more of the journal than was followed last.
+        self.behind = False
         #: When to try again, if the files cannot be written.
         self._again_at: float | None = None
         self.retention = Retention(store, uid, specification, folder)
@@ -82,6 +84,7 @@ class Exports:
         if self._again_at and time.monotonic() >= self._again_at:
             self._begin()
         read = self._store.read(self._uid, self._seen, PIECE)
+        self.behind = read.gone or len(read.entries) == PIECE
         if read.gone:
             self._begin()
             return True
@@ -158,7 +161,7 @@ class Exports:
         self._journal.writelines(dump(entry) for entry in entries)
         if self._complete:
             self._journal.flush()
-        elif not entries:
+        elif not self.behind:
             self._journal.flush()
             os.fsync(self._journal.fileno())
             self._keep_what_is_only_there()

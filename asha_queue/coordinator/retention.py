@@ -34,9 +34,10 @@ from asha_queue.specification import Specification
 from asha_queue.storage import AnyStorage
 from asha_queue.store.contract import Eviction, Store
 
-#: Seconds between a checkpoint's leaving of the record and the removal of its files: more than a
-#: server that is restarted or replaced goes back.
-REMOVE_AFTER: Final = 60.0
+#: Seconds between a checkpoint's leaving of the record and the removal of its files: more than an
+#: append-only file, or a replica, lacks of a server that died. Where one goes back further, trials
+#: find checkpoints gone, and train again.
+REMOVE_AFTER: Final = 10.0
 #: Checkpoints evicted, and removed, in one go.
 BATCH: Final = 100
 #: Seconds until files are tried again that could not be removed.

@@ -168,3 +168,14 @@ def test_a_store_that_was_rolled_back_is_exported_as_it_is_now(
     assert exported(tmp_path) == journalled(store, uid)
     assert "0.3" in (tmp_path / "trials.csv").read_text()
     assert json.loads((tmp_path / "best.json").read_text())["trial"] == 0
+
+
+def test_files_are_whole_although_every_look_finds_something_new(
+    store: Store, uid: str, tmp_path: Path, make: Make
+) -> None:
+    files = make()
+    for trial in range(3):
+        train(store, uid, trial, 0.5)
+        assert files.follow(1)
+        assert not files.behind
+        assert exported(tmp_path) == journalled(store, uid)
