@@ -1,8 +1,9 @@
 """Segments without a worker: a program's function, trained in pieces.
 
-python -m tests.processes.pieces PROGRAM: one segment in a process of its own, which is all that a
-next segment may rely on; the rest of it comes as JSON on standard input. The reports are printed,
-as JSON in the last line.
+python -m tests.processes.pieces PROGRAM: segments in a process of their own, as what is in the
+memory of another is nothing to rely on; they come as JSON on standard input. The reports of each
+are printed, as JSON in the last line. Frameworks take longer to import than to train here: what
+need not be apart shares a process.
 """
 
 import contextlib
@@ -10,7 +11,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -91,26 +92,22 @@ def train_here(program: str, piece: Piece) -> Reports:
     return segment.reports
 
 
-def run(program: str, piece: Piece) -> subprocess.CompletedProcess[str]:
-    """Trains a segment in a process of its own, with a single thread, as in a worker."""
-    home = Path(piece.folder).parent
-    return subprocess.run(
+def train_apart(program: str, *pieces: Piece) -> list[Reports]:
+    """The reports of segments that are trained in a process of their own, one after the other, with
+    a single thread, as in a worker; empty for one that TrialStopped came out of."""
+    home = Path(pieces[0].folder).parent
+    done = subprocess.run(
         [sys.executable, "-m", "tests.processes.pieces", program],
         cwd=ROOT,
         env=os.environ
         | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "KERAS_HOME": str(home)},
-        input=json.dumps(asdict(piece)),
+        input=json.dumps([asdict(piece) for piece in pieces]),
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=290,
     )
-
-
-def train_apart(program: str, piece: Piece) -> Reports:
-    """The reports of a segment that is trained in a process of its own."""
-    done = run(program, piece)
     assert done.returncode == 0, done.stdout + done.stderr
-    reports: Reports = json.loads(done.stdout.splitlines()[-1])
+    reports: list[Reports] = json.loads(done.stdout.splitlines()[-1])
     return reports
 
 
@@ -120,21 +117,25 @@ def in_pieces(
     metric: str,
     folder: Path,
     *targets: int,
-    train: Callable[[str, Piece], Reports] = train_here,
 ) -> tuple[Reports, Path]:
     """Trains a segment up to each of `targets`; returns all reports and the last checkpoint."""
     reports: Reports = []
     checkpoint, start = None, 0
     for target in targets:
         piece = Piece(config, metric, start, target, str(folder / str(target)), checkpoint)
-        reports += train(program, piece)
+        reports += train_here(program, piece)
         checkpoint, start = piece.folder, target
     assert checkpoint is not None
     return reports, Path(checkpoint)
 
 
-if __name__ == "__main__":
+def _until_stopped(program: str, piece: Piece) -> Reports:
     try:
-        print("\n" + json.dumps(train_here(sys.argv[1], Piece(**json.load(sys.stdin)))))
+        return train_here(program, piece)
     except TrialStopped:
-        sys.exit(3)
+        return []
+
+
+if __name__ == "__main__":
+    asked = [Piece(**piece) for piece in json.load(sys.stdin)]
+    print("\n" + json.dumps([_until_stopped(sys.argv[1], piece) for piece in asked]))

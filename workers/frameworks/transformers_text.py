@@ -76,7 +76,7 @@ def tiny(width: int) -> GPT2LMHeadModel:
 @cache
 def texts() -> tuple[list[dict[str, torch.Tensor]], list[dict[str, torch.Tensor]]]:
     """Blocks of tokens, nine tenths to train on; the tokenizer is trained on the same texts."""
-    prose = [topics[name] for name in sorted(topics)][:30]
+    prose = [topics[name] for name in sorted(topics)][:12]
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel()
     tokenizer.train_from_iterator(
