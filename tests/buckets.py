@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from asha_queue.storage.remote import file_system
 from tests.conftest import free_port, wait_until
 
 #: What must not be found in anything that is written.
@@ -140,6 +141,7 @@ def bucket(folder: Path) -> Iterator[Bucket]:
     made = Bucket(folder)
     before = dict(os.environ)
     os.environ.update(made.environment)
+    file_system.cache_clear()  # connections to the server before
     try:
         yield made
     finally:
