@@ -109,6 +109,7 @@ class Experiment(Specification):
             )
         if cluster:
             specification = _stored_at(specification, storage)
+        folder = required(place.url, QUICK).below(specification.name)  # before anything is started
         with _signals(), contextlib.closing(shown):
             local: Local | None = None
             watched: Flower | None = None
@@ -125,7 +126,6 @@ class Experiment(Specification):
                 shown.say(f"broker   {server}")
                 shown.say(f"storage  {place}")
                 store = connect(server.url)
-                folder = required(place.url, QUICK).below(specification.name)
                 uid, said = submit(store, specification, folder, fresh)
                 shown.say(said)
                 return _coordinate(store, server.url, uid, folder, roots, local, watched, shown)
