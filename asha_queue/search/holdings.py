@@ -4,10 +4,10 @@ Rules
 
 1. A trial with an open segment keeps all of them: its claim may rest on any.
 2. A resting trial keeps its last two (the newest, and one to fall back to) while it may go on:
-   while it is among the best floor(n / eta) + MARGIN * sqrt(n) of its rung. Ranks only get worse as
-   results come, and a place in n settles as 1 / sqrt(n): what is further away than that becomes
-   promotable so seldom that training it again is cheaper than keeping all. The top rung counts like
-   the others: its best are what `extend` promotes.
+   while it is among the best floor(n / eta) + MARGIN * (1 + sqrt(n)) of its rung. A place in n
+   settles as 1 / sqrt(n): of what is further away, two in a hundred at most come to be promotable
+   (with few results too, hence the 1), and training those again is cheaper than keeping all. The
+   top rung counts like the others: its best are what `extend` promotes.
 3. Where everyone goes on, or may come to (`hedge.py`), a rung keeps everything but what diverged.
    Where trials are stopped, who was keeps nothing.
 4. What has failed for good keeps its own, as `retry` goes on from there.
@@ -30,7 +30,7 @@ from asha_queue.search.goal import Goal, Goals
 from asha_queue.search.plan import Plan
 from asha_queue.search.rung import Ranking
 
-#: How far below the cut a trial's checkpoints are kept, in roots of the number of results.
+#: How far below the cut a trial's checkpoints are kept, in 1 + the root of the number of results.
 MARGIN: Final = 1.0
 #: Checkpoints that a trial keeps which may go on.
 LAST: Final = 2

@@ -112,12 +112,12 @@ class Ranking(Protocol):
 
 def cut(n: int, eta: int, margin: float) -> int:
     """How many of `n` results are candidates."""
-    return min(n, n // eta + int(margin * math.sqrt(n)))
+    return min(n, n // eta + int(margin * (1 + math.sqrt(n))))
 
 
 class Rung:
-    """Results of one rung, for `mode` "min" or "max" and reduction factor `eta`; `margin` times the
-    root of n more are candidates for whoever looks at who may become one (`holdings.py`)."""
+    """Results of one rung, for `mode` "min" or "max" and reduction factor `eta`; `margin` times
+    1 + sqrt(n) more are candidates for whoever looks at who may become one (`holdings.py`)."""
 
     #: Loss of a result that ranks last.
     _worst: Any = math.inf

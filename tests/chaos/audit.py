@@ -4,7 +4,8 @@ Rules
 
 * *Lost*: an entry that the witness had read is not in the journal any more; a segment that was
   completed is trained again (a line of the ledger for a rung has a step of the rung below, or an
-  attempt starts below what was kept); an experiment does not end; a trial has no result.
+  attempt starts below what was kept), unless it was evicted; an experiment does not end; a trial
+  has no result.
 * *Doubled*: a (trial, rung) has two results, or one attempt is trained by two processes.
 * *Repeated* steps are no violation: what was trained since the last checkpoint is trained again.
 * A trial that fails is a violation: the program never does by itself.
@@ -107,6 +108,7 @@ def audit_ledger(
 ) -> None:
     """What the ledger says against the journals; `experiments` is name → uid."""
     levels = {uid: _levels(entries) for uid, entries in journals.items()}
+    left = {uid: _left(entries) for uid, entries in journals.items()}
     trained: Counter[tuple[str, int, int]] = Counter()
     processes: dict[Attempt, set[int]] = defaultdict(set)
     for line in ledger:
@@ -119,7 +121,7 @@ def audit_ledger(
         trained[uid, line["trial"], line["step"]] += 1
         processes[attempt].add(line["pid"])
         below = levels[uid][line["rung"] - 1] if line["rung"] else 0
-        if line["step"] <= below:
+        if line["step"] <= left[uid].get((line["trial"], line["rung"] - 1), below):
             found.lost.append(f"{attempt} trains step {line['step']}: rung {line['rung'] - 1} had")
     found.repeated = sum(times - 1 for times in trained.values())
     for attempt, pids in processes.items():
@@ -250,6 +252,12 @@ def lines_of(path: Path) -> list[Line]:
 
 def _levels(entries: Sequence[Entry]) -> dict[int, int]:
     return {entry["rung"]: entry["target"] for entry in entries if entry["type"] == "scheduled"}
+
+
+def _left(entries: Sequence[Entry]) -> dict[tuple[int, int], int]:
+    """What was left of a trial that was evicted at a rung."""
+    evicted = (entry for entry in entries if entry["type"] == "evicted")
+    return {(entry["trial"], entry["rung"]): entry["left"] for entry in evicted}
 
 
 def _patterns() -> list[re.Pattern[str]]:

@@ -128,6 +128,18 @@ def test_what_is_wrong_is_found(doctor: Doctor, kind: str, words: str) -> None:
     assert words in "\n".join(getattr(audited(journal, ledger), kind))
 
 
+def test_what_was_evicted_may_be_trained_again_and_nothing_else() -> None:
+    journal, ledger = copy.deepcopy(run())
+    promoted = next(e for e in journal if e["type"] == "scheduled" and e["rung"] == 1)
+    line = next(line for line in ledger if line["rung"] == 1)
+    _a_kept_checkpoint_is_passed_over(journal, ledger)
+    _a_step_of_a_completed_rung_is_trained_again(journal, ledger)
+    assert len(audited(journal, ledger).lost) == 2
+    evicted = {"type": "evicted", "trial": line["trial"], "rung": 0, "left": 0}
+    journal.insert(journal.index(promoted), evicted)
+    assert audited(journal, ledger).lost == []
+
+
 def test_a_step_that_a_killed_attempt_had_trained_is_repeated_and_no_violation() -> None:
     journal, ledger = run()
     found = audited(journal, [ledger[0], *ledger])

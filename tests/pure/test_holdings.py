@@ -104,6 +104,19 @@ def test_the_best_of_the_top_rung_stay_for_an_extension() -> None:
     assert all(64 in played.paths[decision.trial].values() for decision in promoted)
 
 
+def test_of_a_few_results_none_goes_that_may_well_be_promoted() -> None:
+    """The second of two is promoted in one of nine cases, as the worst of five in one of 243."""
+    played = Played(plan(5, top=9, eta=3))
+    for decision in played.search.decide(5):
+        fields = {"trial": decision.trial, "rung": 0, "attempt": 1}
+        saved = {"path": str(decision.trial), "bytes": 10, "resource": 1}
+        played.write(type="scheduled", **fields, bracket=0, target=1)
+        played.write(type="completed", **fields, metrics={"loss": decision.trial}, checkpoint=saved)
+        kept = {one.trial: one.newest for one in played.holdings.surplus(played.search)}
+        assert all(kept.values()) == (decision.trial < 4)
+    assert kept[4] == 0
+
+
 def test_stopped_trials_keep_nothing() -> None:
     played = Played(plan(100, variant="stopping")).run()
     held = {trial for trial, paths in played.paths.items() if paths}
