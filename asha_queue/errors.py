@@ -83,6 +83,10 @@ class StoreUnavailable(StoreError):
     """Raised when the server does not answer, is loading, or refuses the connection."""
 
 
+class NotAllowed(StoreUnavailable):
+    """Raised when the user in the URL may not do at the server what it was to do there."""
+
+
 class UnknownExperiment(StoreError):
     """Raised when no experiment has this name or uid."""
 
@@ -106,6 +110,10 @@ class ProtocolError(StoreError):
 
 class ServerError(AshaQueueError):
     """Raised when the embedded server cannot be started or is not what it should be."""
+
+
+class UsersError(AshaQueueError):
+    """Raised when the files of the server's users cannot be written as was asked for."""
 
 
 class NodeError(AshaQueueError):

@@ -17,6 +17,7 @@ VERBS = {
     "flower": "watch queue and experiments in a browser",
     "status": "show experiments, one of them, or one trial and why it was promoted",
     "logs": "print the output of a trial's attempts",
+    "users": "make the users of a server, each with the rights that it needs",
     "doctor": "find what is wrong with server, workers and storage, and what to do",
     "pause": "start no segment of an experiment any more",
     "resume": "go on with a paused experiment",

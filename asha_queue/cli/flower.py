@@ -18,6 +18,8 @@ from asha_queue.errors import ServerError
 DEFAULTS = {
     "FLOWER_ADDRESS": "127.0.0.1",
     "FLOWER_PORT": "5555",
+    # our workers send theirs unasked, and a user who only looks may not ask for them
+    "FLOWER_ENABLE_EVENTS": "False",
     # the columns that say something about segments
     "FLOWER_TASKS_COLUMNS": "state,kwargs,result,runtime,worker,received",
 }

@@ -31,7 +31,7 @@ def _install(broker: str) -> None:
     # here, because a Flower that is not what it was may fail to be imported, too
     from flower import urls
 
-    from asha_queue.dashboard import api, metrics
+    from asha_queue.dashboard import api, metrics, receiver
     from asha_queue.dashboard import broker as queues
     from asha_queue.dashboard.experiments import Experiments
     from asha_queue.dashboard.handlers import handlers
@@ -41,6 +41,7 @@ def _install(broker: str) -> None:
 
     if is_sentinel(broker):
         queues.install(broker)
+    receiver.install()
     templates = Templates(urls.settings["template_path"])
     templates.load("navbar.html")  # our tab in it, too, is what Tornado can compile
     experiments = Experiments(connect(broker, PATIENCE))

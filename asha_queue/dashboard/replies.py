@@ -25,6 +25,7 @@ from asha_queue.errors import (
     AshaQueueError,
     ChoiceError,
     ExperimentEnded,
+    NotAllowed,
     OrderError,
     StoreUnavailable,
     UnknownExperiment,
@@ -41,6 +42,7 @@ _STATUS: Final = (
     (ExperimentEnded, 409),
     (OrderError, 400),
     (ChoiceError, 400),
+    (NotAllowed, 403),
     (StoreUnavailable, 503),
     (AshaQueueError, 500),
 )

@@ -1,5 +1,7 @@
 """The store: Redis or Valkey, only here; `contract.py` says what it does."""
 
+from collections.abc import Iterable
+
 from asha_queue.store.contract import Store
 
 
@@ -9,3 +11,17 @@ def connect(url: str, timeout: float = 5.0) -> Store:
     from asha_queue.store.server import ServerStore  # redis is imported when it is first needed
 
     return ServerStore(url, timeout)
+
+
+def users_loaded(url: str, ended: Iterable[str] = ()) -> None:
+    """Has the server at `url` read its users again, as the user in it, who must be allowed to; ends
+    the connections of the users `ended`, which have been let in by what may be void now."""
+    from asha_queue.store.connection import Connection
+
+    connection = Connection(url, 5.0)
+    try:
+        connection.command("ACL", "LOAD")
+        for user in ended:
+            connection.command("CLIENT", "KILL", "USER", user, "SKIPME", "yes")
+    finally:
+        connection.close()

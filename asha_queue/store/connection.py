@@ -1,34 +1,41 @@
 """The connection to the server: scripts are called here, and its errors get one clear message."""
 
+import hashlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
 import redis
 from redis.backoff import NoBackoff
-from redis.commands.core import Script
+from redis.client import Pipeline
+from redis.exceptions import NoPermissionError, NoScriptError
+from redis.lock import Lock
 from redis.retry import Retry
 from redis.sentinel import MasterNotFoundError, Sentinel
 
 from asha_queue import settings
 from asha_queue.errors import (
     LostExperiment,
+    NotAllowed,
     ProtocolError,
     StoreError,
     StoreUnavailable,
     UnknownExperiment,
 )
 from asha_queue.sentinel import Sentinels, is_sentinel
-from asha_queue.store import keys
-from asha_queue.where import without_password
+from asha_queue.store import keys, rights
+from asha_queue.where import user_of, without_password
 
 #: Seconds for which one `wait` blocks at most; waiting callers ask again. A server that is frozen
 #: meanwhile is noticed so much later.
 LONGEST_WAIT: Final = 2.0
 #: Seconds for which a replica is waited for that confirms a result.
 CONFIRM: Final = 1.0
+#: Seconds between two looks of a coordinator whether the server knows all scripts.
+PROVIDE_EVERY: Final = 1.0
 
 #: Constants of the scripts that are seconds in settings and microseconds there.
 _DURATIONS = (
@@ -56,11 +63,14 @@ _REMEDIES = {
     "read only replica": "it is a replica: use the address of the primary",
     "NOREPLICAS": "too few replicas are connected: see min-replicas-to-write",
     "MISCONF": "it cannot write to its disk: see its log",
-    "no permissions": "its user may not run what this needs: see its ACL rules",
-    "HELLO must be called": "it wants a password: put it into the URL, redis://:PASSWORD@host",
-    "Authentication required": "it wants a password: put it into the URL, redis://:PASSWORD@host",
-    "invalid username-password": "it refuses the user or password in the URL",
+    "HELLO must be called": "it wants a password: put it into the URL, redis://USER:PASSWORD@host",
+    "Authentication required": "it wants a password: put it into the URL, "
+    "redis://USER:PASSWORD@host",
 }
+
+
+#: How a script begins its complaint that its caller may not do something in it.
+_DENIED: Final = "ACL failure in script"
 
 
 def script_text(name: str) -> str:
@@ -69,7 +79,14 @@ def script_text(name: str) -> str:
     constants = {key: getattr(settings, key) for key in _NUMBERS}
     constants |= {key: round(getattr(settings, key) * 1e6) for key in _DURATIONS}
     header = "".join(f"local {key} = {value}\n" for key, value in constants.items())
+    header += f"local SCRIPT = '{name}'\n"
     return header + "".join((folder / part).read_text() for part in ("common.lua", f"{name}.lua"))
+
+
+@cache
+def script_hash(name: str) -> str:
+    """By which the server knows a script."""
+    return hashlib.sha1(script_text(name).encode()).hexdigest()
 
 
 class Connection:
@@ -77,13 +94,14 @@ class Connection:
 
     def __init__(self, url: str, timeout: float) -> None:
         self.url = without_password(url)
+        self._user = user_of(url)
         self._replicated = is_sentinel(url)
         try:
             self._client = _client(url, timeout)
             self._waiter = _client(url, LONGEST_WAIT + timeout)
         except ValueError as error:
             raise StoreError(f"{self.url} is not the URL of a Redis server: {error}") from None
-        self._scripts: dict[str, Script] = {}
+        self._provided = 0.0
 
     def close(self) -> None:
         """Closes the connections; the next call opens new ones."""
@@ -92,9 +110,13 @@ class Connection:
 
     def run(self, name: str, where: Sequence[str], *args: str | int) -> Any:
         """The answer of scripts/NAME.lua, strings in nested lists."""
-        script = self._script(name)
-        with self._errors():
-            return script(keys=where, args=[_encodable(arg) for arg in args])
+        words = _words(name, where, args)
+        with self._errors(name):
+            try:
+                return self._client.execute_command(*words)  # type: ignore[no-untyped-call]
+            except NoScriptError:
+                self._load(name)
+                return self._client.execute_command(*words)  # type: ignore[no-untyped-call]
 
     def run_kept(self, name: str, where: Sequence[str], *args: str | int) -> Any:
         """As `run`, for what must outlive a failover: where Sentinels replace a lost primary, it
@@ -102,13 +124,12 @@ class Connection:
         asks the Sentinels again, and whoever is the primary then has it or takes it."""
         if not self._replicated:
             return self.run(name, where, *args)
-        with self._errors(), self._client.pipeline(transaction=False) as pipe:
-            self._script(name)(where, [_encodable(arg) for arg in args], client=pipe)
-            # WAIT covers what this connection wrote last, and a repeated call writes nothing
-            pipe.publish(keys.KEPT, "")
-            pipe.wait(1, round(CONFIRM * 1000))
-            answer, heard, replicas = pipe.execute(raise_on_error=False)
-            for one in (answer, heard, replicas):
+        with self._errors(name), self._client.pipeline(transaction=False) as pipe:
+            answer, replicas = self._kept(pipe, name, where, args)
+            if isinstance(answer, NoScriptError):  # a new primary knows none
+                self._load(name)
+                answer, replicas = self._kept(pipe, name, where, args)
+            for one in (answer, replicas):
                 if isinstance(one, Exception):
                     raise one
         if replicas == 0:
@@ -118,6 +139,31 @@ class Connection:
                 f"replaced, or has no replica"
             )
         return answer
+
+    def _kept(
+        self, pipe: Pipeline, name: str, where: Sequence[str], args: Sequence[str | int]
+    ) -> tuple[Any, Any]:
+        pipe.execute_command(*_words(name, where, args))  # type: ignore[no-untyped-call]
+        # WAIT covers what this connection wrote last, and a repeated call writes nothing
+        pipe.publish(keys.KEPT, "")
+        pipe.wait(1, round(CONFIRM * 1000))
+        answer, heard, replicas = pipe.execute(raise_on_error=False)
+        return answer, heard if isinstance(heard, Exception) else replicas
+
+    def provide(self) -> None:
+        """Has the server know all scripts, for those who may not load any (see `rights.py`): it
+        forgets them when it is started again, or replaced."""
+        if time.monotonic() < self._provided + PROVIDE_EVERY:
+            return
+        with self._errors():
+            known = self._client.script_exists(*(script_hash(name) for name in rights.names()))
+            for name, there in zip(rights.names(), known, strict=True):
+                if not there:
+                    self._client.script_load(script_text(name))
+            if not all(self._client.script_exists(*_foreign())):
+                for text in _foreign().values():
+                    self._client.script_load(text)
+        self._provided = time.monotonic()
 
     def find(self, uid: str, name: str, where: Sequence[str], *args: str | int) -> Any:
         """As `run`, for scripts that return data; raises `UnknownExperiment`, or
@@ -145,6 +191,8 @@ class Connection:
         """Whether a connection has not ended, as far as the server tells this user."""
         try:
             return bool(self.command("CLIENT", "LIST", "ID", identity))
+        except NotAllowed:
+            return True
         except StoreUnavailable:
             raise
         except StoreError:
@@ -172,17 +220,25 @@ class Connection:
         with self._errors():
             self._waiter.xread(streams, count=1, block=milliseconds)
 
-    def _script(self, name: str) -> Script:
-        script = self._scripts.get(name)
-        if script is None:  # two threads may both register it: the same text, the same hash
-            script = self._scripts[name] = self._client.register_script(script_text(name))
-        return script
+    def _load(self, name: str) -> None:
+        try:
+            self._client.script_load(script_text(name))
+        except NoPermissionError:
+            raise StoreUnavailable(
+                f"the server at {self.url} does not know what this version calls {name}, and its "
+                f"user {self._user} may not teach it: a coordinator of this version does, within a "
+                f"second. Start one, or wait for it"
+            ) from None
 
     @contextmanager
-    def _errors(self) -> Iterator[None]:
+    def _errors(self, script: str = "") -> Iterator[None]:
         try:
             yield
+        except NoPermissionError as error:
+            raise self._not_allowed(str(error), script) from None
         except redis.ResponseError as error:
+            if str(error).startswith(_DENIED):
+                raise self._not_allowed(str(error), script) from None
             raise self._refused(str(error)) from None
         except redis.TimeoutError:
             raise self._unavailable("no answer in time: is it running, and reachable?") from None
@@ -193,11 +249,26 @@ class Connection:
                 "its Sentinels name no primary that is up; is one being chosen, and is ?master= "
                 "the name they know?"
             ) from None
+        except redis.AuthenticationError as error:
+            raise self._unavailable(
+                _remedy(str(error))
+                or f"it refuses the user {self._user} or the password in the URL: take those that "
+                f"are valid now, from the file that `asha-queue users` wrote last"
+            ) from None
         except redis.ConnectionError as error:
             raise self._unavailable(_remedy(str(error)) or str(error)) from None
 
     def _unavailable(self, why: str) -> StoreUnavailable:
         return StoreUnavailable(f"the server at {self.url} does not answer: {why}")
+
+    def _not_allowed(self, message: str, script: str) -> NotAllowed:
+        """Names the user, what it may not do, and who may."""
+        what = f"call {script}" if script else "give this command"
+        who = f", as that of {', '.join(rights.who_may(script))}" if script else ""
+        return NotAllowed(
+            f"the user {self._user} may not {what} at the server at {self.url} ({message}): take "
+            f"the URL of one who may{who}, or renew the rules by `asha-queue users DIR --keep`"
+        )
 
     def _refused(self, message: str) -> StoreError:
         if message.startswith("ILLEGAL "):
@@ -221,6 +292,22 @@ def _encodable(arg: str | int) -> str | int | bytes:
 
 def _remedy(message: str) -> str | None:
     return next((remedy for words, remedy in _REMEDIES.items() if words in message), None)
+
+
+def _words(name: str, where: Sequence[str], args: Sequence[str | int]) -> list[str | int | bytes]:
+    """A call of a script as `scripts/common.lua` takes it."""
+    call = ("EVALSHA", script_hash(name), 1, keys.call(name))
+    return [*call, len(where), *where, *(_encodable(arg) for arg in args)]
+
+
+@cache
+def _foreign() -> dict[str, str]:
+    """Scripts of kombu and of redis-py's lock, which it uses, by hash: the users of workers and
+    Flower may not load them either."""
+    from kombu.transport import redis as kombu  # nobody but coordinators needs it here
+
+    texts = (Lock.LUA_RELEASE_SCRIPT, kombu.REFRESH_BINDING, kombu.SWEEP_BINDINGS)
+    return {hashlib.sha1(text.encode()).hexdigest(): text for text in texts}
 
 
 def _client(url: str, timeout: float) -> redis.Redis:

@@ -154,6 +154,7 @@ class Experiments(Part):
         return points, rows[-1][0] if rows else seen
 
     def lead(self, uid: str, who: str, wants: int) -> Lead:
+        self._connection.provide()
         where, mine = [keys.experiment(uid)], self._connection.identity()
         term, leader, silent = self._connection.find(uid, "lead", where, who, wants, mine, "")
         if silent and not self._connection.lives(silent):

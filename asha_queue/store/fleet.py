@@ -38,6 +38,7 @@ class Fleet(Part):
         return self._connection.hash(keys.DRAINS)
 
     def attend(self, who: str, info: Json) -> None:
+        self._connection.provide()
         self._connection.run("beat", _COORDINATORS, who, journal.encode(info))
 
     def absent(self, who: str) -> None:

@@ -39,6 +39,9 @@ of the newest claim that ended; failures, losses, unwitnessed and lost_at (resou
 loss); avoid, avoid_until; evicted (resource of the newest
 checkpoint evicted since its last start). The table of its states is in `scripts/common.lua`.
 
+The keys asha:call:SCRIPT are never written: a call of a script names its own, and whoever may not
+use that key may not call it (see `rights.py`).
+
 The channel asha:kept has no listeners: a message there is a write that replicas confirm.
 
 A checkpoint in the list: a JSON object of strings {path, resource, token, metrics, text}, where
@@ -78,3 +81,8 @@ def live(uid: str) -> str:
 
 def refusals(uid: str) -> str:
     return experiment(uid) + ":refusals"
+
+
+def call(script: str) -> str:
+    """The key that a call of a script names, never written."""
+    return f"asha:call:{script}"

@@ -67,7 +67,7 @@ def test_a_missing_password_says_where_it_belongs(broker: str, client: redis.Red
     client.config_set("requirepass", "secret")
     with pytest.raises(StoreUnavailable, match="wants a password"):
         connect(broker).names()
-    with pytest.raises(StoreUnavailable, match="refuses the user or password"):
+    with pytest.raises(StoreUnavailable, match="refuses the user default"):
         connect(broker.replace("redis://", "redis://:wrong@")).names()
 
 

@@ -17,7 +17,7 @@ redis.call('HSET', experiment, 'state', 'cancelled')
 for _, trial in ipairs(redis.call('ZRANGE', queued, 0, -1)) do
   redis.call('HSET', experiment .. ':trial:' .. trial, 'state', 'CANCELLED')
 end
-redis.call('DEL', queued)
+redis.call('ZREMRANGEBYRANK', queued, 0, -1)
 for _, trial in ipairs(redis.call('ZRANGE', running, 0, -1)) do
   close(record(trial), 'CANCELLED', 'cancelled')
 end

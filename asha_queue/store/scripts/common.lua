@@ -1,5 +1,10 @@
 -- Prelude of every script: the loader puts the constants and this text in front of each.
 --
+-- A call names one key, `asha:call:SCRIPT`: by it the server knows whether this user may call this
+-- script (../rights.py). Its other keys are words: the server takes each key of a call as one that is
+-- written, and some callers may only read. How many they are comes first, then they, then the rest.
+-- What the scripts call KEYS and ARGV is sorted out here.
+--
 -- KEYS[1] is the experiment's hash `asha:experiment:UID`; every other key of the experiment begins
 -- with it (../keys.py has the table). Scripts that have no experiment use only the time from here.
 --
@@ -31,6 +36,15 @@
 --
 -- Every claim that is started ends in exactly one entry: completed, suspended, failed or lost (a
 -- loss that reaches its limit is a final `failed`). A claim never started may end by `lost`, too.
+
+if KEYS[1] ~= 'asha:call:' .. SCRIPT then
+  return redis.error_reply('ILLEGAL a call of ' .. SCRIPT .. ' names ' .. tostring(KEYS[1]))
+end
+local words, KEYS, ARGV = ARGV, {}, {}
+for i = 2, #words do
+  local group = i <= words[1] + 1 and KEYS or ARGV
+  group[#group + 1] = words[i]
+end
 
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
