@@ -18,6 +18,7 @@ from celery import Celery
 from kombu.entity import Queue
 from kombu.exceptions import OperationalError
 
+from asha_queue import tls
 from asha_queue.errors import StoreUnavailable
 from asha_queue.search.configuration import short
 from asha_queue.sentinel import Sentinels, is_sentinel
@@ -51,11 +52,15 @@ def make_app(broker: str, queues: Sequence[str] = (QUEUE,)) -> Celery:
             "socket_timeout": 3,
             "health_check_interval": 3,
         }
+    encrypted = tls.options(broker)
+    broker = tls.bare(broker)
     app = Celery("asha_queue", broker=broker, set_as_current=False)
     app.conf.update(
         # without these two CELERY_BROKER_URL would win over what was decided here
         broker_read_url=broker,
         broker_write_url=broker,
+        # left to itself, kombu does not verify the server
+        broker_use_ssl=encrypted or None,
         broker_transport_options={
             "priority_steps": list(range(PRIORITIES)),
             "queue_order_strategy": "priority",

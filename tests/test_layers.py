@@ -50,6 +50,7 @@ ORDER = [
     "search",
     "storage",
     "where",
+    "tls",
     "sentinel",
     "settings",
     "errors",

@@ -16,7 +16,7 @@ from redis.lock import Lock
 from redis.retry import Retry
 from redis.sentinel import MasterNotFoundError, Sentinel
 
-from asha_queue import settings
+from asha_queue import settings, tls
 from asha_queue.errors import (
     LostExperiment,
     NotAllowed,
@@ -64,6 +64,15 @@ _REMEDIES = {
     "NOREPLICAS": "too few replicas are connected: see min-replicas-to-write",
     "MISCONF": "it cannot write to its disk: see its log",
     "HELLO must be called": "it wants a password: put it into the URL, redis://USER:PASSWORD@host",
+    "certificate has expired": "its certificate has expired: make a new one, and start it again",
+    "certificate is not valid for": "its certificate is for another host: write the host as its "
+    "certificate does, or make one for this host, too",
+    "CERTIFICATE_VERIFY_FAILED": "its certificate is of no CA that is trusted here: give the file "
+    "of its CA, rediss://…?ssl_ca_certs=PATH",
+    "WRONG_VERSION_NUMBER": "it speaks no TLS at this port: write redis://, or another port",
+    "RECORD_LAYER_FAILURE": "it speaks no TLS at this port: write redis://, or another port",
+    "CERTIFICATE_REQUIRED": "it wants a certificate of ours: rediss://…?ssl_certfile=PATH&"
+    "ssl_keyfile=PATH",
     "Authentication required": "it wants a password: put it into the URL, "
     "redis://USER:PASSWORD@host",
 }
@@ -241,7 +250,10 @@ class Connection:
                 raise self._not_allowed(str(error), script) from None
             raise self._refused(str(error)) from None
         except redis.TimeoutError:
-            raise self._unavailable("no answer in time: is it running, and reachable?") from None
+            also = " Does it speak TLS at this port?" if tls.is_tls(self.url) else ""
+            raise self._unavailable(
+                f"no answer in time: is it running, and reachable?{also}"
+            ) from None
         except redis.BusyLoadingError:
             raise self._unavailable("it is still loading its data: wait a moment") from None
         except MasterNotFoundError:
@@ -256,7 +268,17 @@ class Connection:
                 f"are valid now, from the file that `asha-queue users` wrote last"
             ) from None
         except redis.ConnectionError as error:
-            raise self._unavailable(_remedy(str(error)) or str(error)) from None
+            raise self._unavailable(
+                _remedy(str(error)) or f"{error}{self._closed(str(error))}"
+            ) from None
+
+    def _closed(self, message: str) -> str:
+        """What a server that ends a connection unsaid may want."""
+        if "closed by server" not in message and "reset by peer" not in message:
+            return ""
+        if tls.is_tls(self.url):
+            return " Does it want a certificate of ours, ?ssl_certfile=PATH&ssl_keyfile=PATH?"
+        return " Does it speak TLS at this port, rediss://?"
 
     def _unavailable(self, why: str) -> StoreUnavailable:
         return StoreUnavailable(f"the server at {self.url} does not answer: {why}")
@@ -320,7 +342,7 @@ def _client(url: str, timeout: float) -> redis.Redis:
         "retry": Retry(NoBackoff(), 0),
     }
     if not is_sentinel(url):
-        return redis.Redis.from_url(url, **options)
+        return redis.Redis.from_url(tls.bare(url), **options | tls.options(url))
     sentinels = Sentinels.of(url)
     login = {"username": sentinels.username, "password": sentinels.password}
     asked = Sentinel(  # type: ignore[no-untyped-call]
