@@ -1,14 +1,15 @@
 """Whole experiments on a virtual clock: the same search, nothing to train and nothing to wait for.
 
 Each worker that becomes free takes one decision of the search; what it trains takes the time that
-`seconds` says. Everything that happens is journalled as in a real run, and the search and the
-result are folds of that journal. A dropped segment loses its work and is trained again at once,
-from where it began, by the worker that dropped it.
+`seconds` says. Everything that happens is journalled as in a real run, and the search is a fold
+of that journal; whoever else follows it (the result, a plan) hears of each entry after the search.
+A dropped segment loses its work and is trained again at once, from where it began, by the worker
+that dropped it.
 """
 
 import heapq
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +27,10 @@ from asha_queue.specification import Specification
 Evaluate = Callable[[dict[str, Any], int], Mapping[str, float]]
 #: From a configuration, a start and a target to the seconds that training between them takes.
 Seconds = Callable[[dict[str, Any], int, int], float]
+#: From the number of the first new trial and how many there are to their configurations.
+Suggest = Callable[[int, int], list[dict[str, Any]]]
+#: Hears of each entry of the journal.
+Follow = Callable[[dict[str, Any]], object]
 
 
 def simulate(
@@ -56,10 +61,13 @@ def simulate(
             f"simulate(workers={workers}, straggler={straggler}, drop={drop}): must have "
             f"workers >= 1, straggler >= 0 and 0 <= drop < 1"
         )
-    simulation = _Simulation(experiment.seeded(), evaluate, seconds, workers, straggler, drop)
-    simulation.run(math.inf if until is None else until)
-    simulation.result.journal = simulation.journal
-    return simulation.result
+    specification = experiment.seeded()
+    suggestions, result = Suggestions(specification), Result(specification)
+    follow = (suggestions.apply, result.apply, result.journal.append)
+    Simulation(
+        specification, suggestions.suggest, evaluate, seconds, workers, follow, straggler, drop
+    ).run(math.inf if until is None else until)
+    return result
 
 
 @dataclass(slots=True)
@@ -80,34 +88,42 @@ class _Segment:
     lost: bool = False
 
 
-class _Simulation:
+class Simulation:
+    """One experiment on the virtual clock. Arguments are those of `simulate`, and where new trials
+    get their configurations from, and who follows the journal."""
+
     def __init__(
         self,
         specification: Specification,
+        suggest: Suggest,
         evaluate: Evaluate,
         seconds: Seconds,
         workers: int,
-        straggler: float,
-        drop: float,
+        follow: Sequence[Follow],
+        straggler: float = 0.0,
+        drop: float = 0.0,
     ) -> None:
         self._specification = specification
-        self._suggestions = Suggestions(specification)
+        self._suggest = suggest
         self._ladder = specification.ladder
         self._evaluate = evaluate
         self._seconds = seconds
+        self._follow = follow
         self._straggler = straggler
         self._drop = drop
         self._rng = np.random.default_rng(specification.drawn_seed)
-        self._search = Asha(specification.plan)
-        self.result = Result(specification)
-        self.journal: list[dict[str, Any]] = []
+        #: What decides.
+        self.search = Asha(specification.plan)
+        self._configs: list[dict[str, Any]] = []
+        self._written = 0
         self._now = 0.0
         self._idle = [f"cpu{worker}@simulated" for worker in reversed(range(workers))]
         #: Ends of what is in training: (time, token, segment), the earliest on top.
         self._agenda: list[tuple[float, int, _Segment]] = []
         self._tokens = 0
 
-    def run(self, until: float) -> None:
+    def run(self, until: float = math.inf) -> None:
+        """Plays it to its end, or until nothing may happen any more."""
         experiment = self._specification.to_json()
         self._write({"type": "submitted", "uid": "simulated", "experiment": experiment})
         self._fill_slots()
@@ -118,15 +134,14 @@ class _Simulation:
             else:
                 self._complete(segment)
                 self._fill_slots()
-        if self._search.finished:
+        if self.search.finished:
             self._write({"type": "finished", "by": "simulation", "reason": "all trials ended"})
 
     def _fill_slots(self) -> None:
         """Starts what the search decides, as far as there are idle workers."""
-        trials = self.result.trials
-        decisions = self._search.decide(len(self._idle))
+        decisions = self.search.decide(len(self._idle))
         started = sum(decision.rung == 0 for decision in decisions)
-        configs = iter(self._suggestions.suggest(self._search.started, started))
+        self._configs += self._suggest(self.search.started, started)
         for decision in decisions:
             trial, rung = decision.trial, decision.rung
             new = rung == 0
@@ -135,7 +150,7 @@ class _Simulation:
                 bracket=decision.bracket,
                 rung=rung,
                 target=decision.target,
-                config=next(configs) if new else trials[trial].config,
+                config=self._configs[trial],
                 start=0 if new else self._ladder.target(decision.bracket, rung - 1),
                 worker=self._idle.pop(),
             )
@@ -209,13 +224,13 @@ class _Simulation:
 
     def _write(self, fields: dict[str, Any]) -> None:
         """Appends an entry to the journal and folds it."""
+        self._written += 1
         entry = {
             "v": FORMAT,
-            "id": f"{int(self._now * 1000)}-{len(self.journal) + 1}",
+            "id": f"{int(self._now * 1000)}-{self._written}",
             "at": self._now,
             **fields,
         }
-        self.journal.append(entry)
-        self._search.apply(entry)
-        self._suggestions.apply(entry)
-        self.result.apply(entry)
+        self.search.apply(entry)
+        for follow in self._follow:
+            follow(entry)
