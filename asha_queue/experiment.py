@@ -26,6 +26,8 @@ from asha_queue.handle import Handle
 from asha_queue.local.flower import Flower
 from asha_queue.local.site import Local
 from asha_queue.objectives.tracing import space_of
+from asha_queue.outlook import outlook
+from asha_queue.planning import Forecast
 from asha_queue.prior import informed
 from asha_queue.queue import Publisher
 from asha_queue.result import Result
@@ -157,6 +159,13 @@ class Experiment(Specification):
         for line in said.splitlines()[1:]:  # what it has learnt; the rest the handle tells
             print(line, file=sys.stderr)
         return Handle(store, uid)
+
+    def planned(self, **options: Any) -> Forecast:
+        """What the experiment will take, before anything is spent; nothing is submitted. Options
+        are those of `outlook.outlook`: `workers=[4, 16]`, `seconds_per_unit`, `measure=True` …
+        """
+        programs.end_loading()
+        return outlook(*self.resolved(), **options)
 
     def resolved(self) -> tuple[Specification, list[Path]]:
         """This experiment as it is submitted, its program found and digested, and the folders that

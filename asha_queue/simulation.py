@@ -99,7 +99,7 @@ class Simulation:
         evaluate: Evaluate,
         seconds: Seconds,
         workers: int,
-        follow: Sequence[Follow],
+        follow: Sequence[Follow] = (),
         straggler: float = 0.0,
         drop: float = 0.0,
     ) -> None:
@@ -108,10 +108,11 @@ class Simulation:
         self._ladder = specification.ladder
         self._evaluate = evaluate
         self._seconds = seconds
-        self._follow = follow
         self._straggler = straggler
         self._drop = drop
         self._rng = np.random.default_rng(specification.drawn_seed)
+        #: They hear of each entry, in this order.
+        self.followers = list(follow)
         #: What decides.
         self.search = Asha(specification.plan)
         self._configs: list[dict[str, Any]] = []
@@ -232,5 +233,5 @@ class Simulation:
             **fields,
         }
         self.search.apply(entry)
-        for follow in self._follow:
+        for follow in self.followers:
             follow(entry)

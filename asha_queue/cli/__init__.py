@@ -10,6 +10,7 @@ from asha_queue.errors import AshaQueueError
 
 #: Each verb is the function of the same name in the module of the same name.
 VERBS = {
+    "plan": "tell what an experiment will take, before anything is spent",
     "run": "run an experiment here, or go on with it",
     "submit": "leave an experiment to a standing coordinator",
     "worker": "start the workers of this machine",

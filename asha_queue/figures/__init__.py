@@ -18,6 +18,7 @@ from asha_queue.figures.learning import curves
 from asha_queue.figures.notebook import plotted
 from asha_queue.figures.parameters import parallel, parameters, scatter
 from asha_queue.figures.pareto import axes, pareto
+from asha_queue.figures.planned import busy_shares, lengths, plan_and_actual, planned_rungs
 from asha_queue.figures.preview import preview
 from asha_queue.figures.progress import best_over_resource, best_over_time
 from asha_queue.figures.rungs import ladder, steps
@@ -30,11 +31,15 @@ __all__ = [
     "SCRIPT",
     "Figure",
     "axes",
+    "busy_shares",
     "columns_of",
     "draw",
     "importance",
+    "lengths",
     "most_results",
     "parameters",
+    "plan_and_actual",
+    "planned_rungs",
     "plotted",
     "preview",
     "rung_colour",

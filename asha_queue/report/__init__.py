@@ -8,16 +8,21 @@ Rules
 * The tables say what the figures show, for readers without JavaScript or eyesight.
 """
 
-import time
-from importlib.resources import files
 from itertools import combinations
 from typing import Any
 
-import msgspec
-from tornado.template import Template
-
-from asha_queue.figures import FIGURES, SCRIPT, Figure, axes, draw, parameters, rung_colour, steps
+from asha_queue.figures import (
+    FIGURES,
+    axes,
+    draw,
+    parameters,
+    plan_and_actual,
+    rung_colour,
+    steps,
+)
 from asha_queue.figures.parameters import Parameter
+from asha_queue.planning import MOST_WORKERS, forecast
+from asha_queue.report.pages import date, page, written
 from asha_queue.result import Result
 from asha_queue.search.configuration import flatten, short
 from asha_queue.search.domains import shown
@@ -33,17 +38,15 @@ PARAMETERS = 24
 def report(result: Result, made: float) -> str:
     """The page; `made` is the time at which it is made, in seconds."""
     best, _ = choose(result, limit=TRIALS)
-    page = Template((files(__name__) / "report.html").read_text("utf-8"), name="report.html")
-    return page.generate(
+    return page(
+        "report.html",
+        made,
         result=result,
         specification=result.specification,
         best=best,
         steps=steps(result),
         figures=_figures(result),
-        made=_date(made),
-        began=_date(result.began) if result.began else "",
-        plotly=(files("plotly") / "package_data" / "plotly.min.js").read_text("utf-8"),
-        script=SCRIPT.read_text("utf-8"),
+        began=date(result.began) if result.began else "",
         colour=rung_colour,
         aim=aim(result.specification),
         duration=duration,
@@ -52,7 +55,7 @@ def report(result: Result, made: float) -> str:
         savings=savings,
         short=short,
         space=[(parameter.name, _written(parameter)) for parameter in parameters(result)],
-    ).decode()
+    )
 
 
 def _figures(result: Result) -> list[dict[str, Any]]:
@@ -73,10 +76,23 @@ def _figures(result: Result) -> list[dict[str, Any]]:
                 "title": figure.title,
                 "description": figure.description,
                 "choices": [", ".join(options.values()) for options in chosen],
-                "json": [_json(draw(kind, result, **options)) for options in chosen],
+                "json": [written(draw(kind, result, **options)) for options in chosen],
             }
         )
+        if kind == "ladder":
+            found.append(_planned(result))
     return found
+
+
+def _planned(result: Result) -> dict[str, Any]:
+    """What was planned of each rung beside what came of it, for the workers that there were."""
+    outcomes = [one for trial in result.trials for one in trial.results]
+    saves = not outcomes or any(one.checkpoint for one in outcomes)
+    workers = len({trial.worker for trial in result.trials if trial.worker}) or 1
+    plan = forecast(result.specification, [min(workers, MOST_WORKERS)], saves=saves)
+    figure = plan_and_actual(result, plan.by_level())
+    meta = figure["layout"]["meta"]
+    return {"kind": "planned", **meta, "choices": [""], "json": [written(figure)]}
 
 
 def _written(parameter: Parameter) -> str:
@@ -84,12 +100,3 @@ def _written(parameter: Parameter) -> str:
     labels = parameter.described.labels
     domain = f"{parameter.domain.name} of {', '.join(labels)}" if labels else ""
     return (domain or shown(parameter.domain)) + (f" if {parameter.when}" if parameter.when else "")
-
-
-def _json(figure: Figure) -> str:
-    """A figure as JSON that may stand inside a script element."""
-    return msgspec.json.encode(figure).decode().replace("<", "\\u003c")
-
-
-def _date(seconds: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(seconds))

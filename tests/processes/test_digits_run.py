@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from asha_queue.planning import forecast
 from asha_queue.search.rules import check
 from asha_queue.simulation import simulate
 from asha_queue.specification import Specification
@@ -41,6 +42,7 @@ def test_digits_are_learnt_by_continued_trials_as_the_simulator_predicts(tmp_pat
     below = {0: 0, 1: 1, 2: 4, 3: 16}
     assert all(e["start"] == below[e["rung"]] for e in started)
     spent = sum(e["reached"] - below[e["rung"]] for e in completed)
+    assert 1 / 2 < spent / forecast(specification, [1]).resource.median < 2
     assert spent <= specification.num_trials * specification.max_t / 3
 
     trained = {(json.dumps(configs[e["trial"]]), e["reached"]): e["metrics"] for e in completed}

@@ -1,0 +1,96 @@
+"""A plan in words, for the terminal and for pages."""
+
+from collections.abc import Iterator
+
+from asha_queue.planning import Forecast, Measured, PlannedFleet, Spread
+from asha_queue.search.configuration import short
+from asha_queue.views import duration, number
+
+#: Bytes of each unit of size, and its name.
+_SIZES = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
+
+
+def size(count: float) -> str:
+    """Bytes, as `3.2 GB`."""
+    for unit, name in _SIZES:
+        if count >= unit:
+            return f"{count / unit:.3g} {name}"
+    return f"{count:.0f} B"
+
+
+def seconds(count: float) -> str:
+    """A short time as `0.013 s`, a longer one as `3 min 20 s`."""
+    return f"{count:.3g} s" if count < 10 else duration(count)
+
+
+def counted(spread: Spread) -> str:
+    """A count and its range, as `288 (240–528)`."""
+    low, median, high = (f"{round(one):,}" for one in (spread.low, spread.median, spread.high))
+    return median if low == high else f"{median} ({low}–{high})"
+
+
+def ranged(spread: Spread) -> str:
+    """A time and its range."""
+    low, median, high = (seconds(one) for one in (spread.low, spread.median, spread.high))
+    return median if low == high else f"{median} ({low} – {high})"
+
+
+def headline(plan: Forecast) -> Iterator[tuple[str, str]]:
+    """What it takes in all, beside random search, each with a word at its head."""
+    reach = counted(plan.trained_in_full)
+    yield (
+        "in all",
+        f"{counted(plan.resource)} steps; {reach} trials are trained in full, up to {plan.max_t:,}",
+    )
+    yield (
+        "full",
+        f"{plan.full:,} steps train all {plan.num_trials:,} in full, as random search does: the "
+        f"plan takes {plan.share:.1%} of that",
+    )
+    yield (
+        "instead",
+        f"the steps of the plan train {plan.affords:,.0f} trials of random search in full, or all "
+        f"{plan.num_trials:,} alike up to {plan.each:,.1f}",
+    )
+    yield (
+        "deeper",
+        f"for the {plan.full:,} steps of full training this ladder tries "
+        f"{plan.trials_for_full:,} trials",
+    )
+    yield "checkpoints", _disk(plan)
+
+
+def measures(measured: Measured) -> Iterator[tuple[str, str]]:
+    """What a trial has told that was trained for it."""
+    trained = ", ".join(f"{a:,}→{b:,} in {seconds(s)}" for a, b, s in measured.segments)
+    each = f"{seconds(measured.per_unit)} per step"
+    if measured.apart:
+        each += f" and {seconds(measured.startup)} more per segment"
+    else:
+        each += ", startup included, which one segment with one report does not tell"
+    yield "measured", f"{trained}: {each}; {seconds(measured.once)} once per worker"
+    yield "", f"of one trial, {short(measured.config)}; others may take longer or less"
+
+
+def fleet_cells(fleet: PlannedFleet) -> list[str]:
+    """Workers, how long it takes, busy share, cost if there is a price, and why it ends."""
+    length = ranged(fleet.seconds) if fleet.seconds else counted(fleet.length)
+    cells = [f"{fleet.workers:,}", length, f"{fleet.busy.median:.0%}"]
+    if cost := fleet.cost:
+        cells.append(f"{number(cost.median)} ({number(cost.low)}–{number(cost.high)})")
+    return [*cells, fleet.ends]
+
+
+def fleet_heads(plan: Forecast) -> list[str]:
+    """What stands above these."""
+    time = "time" if plan.seconds_per_unit is not None else "as long as steps"
+    return ["workers", time, "busy", *(["cost"] if plan.price is not None else []), "ends"]
+
+
+def _disk(plan: Forecast) -> str:
+    if plan.checkpoints.high == 0:
+        return "none is saved"
+    kept = f"{counted(plan.checkpoints)} at a time, at most"
+    if plan.disk is None:
+        return f"{kept}; --checkpoint-bytes N, or --measure, tells how much disk that is"
+    return f"{kept}: {size(plan.disk.median)} of disk (up to {size(plan.disk.high)})"
