@@ -2,7 +2,7 @@
 
 from typing import Final
 
-#: Version of the journal entries, records, messages and manifests written here.
+#: Format of the journal entries, records, messages and manifests written here (`formats.py`).
 FORMAT: Final = 1
 #: What names of experiments and queues look like.
 NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"

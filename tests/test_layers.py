@@ -54,6 +54,7 @@ ORDER = [
     "where",
     "tls",
     "sentinel",
+    "formats",
     "settings",
     "errors",
 ]

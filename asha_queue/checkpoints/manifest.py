@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from asha_queue.errors import CheckpointCorrupt, CheckpointError, CheckpointUnreachable
+from asha_queue.formats import require
 from asha_queue.settings import FORMAT
 from asha_queue.store.journal import encode
 
@@ -47,12 +48,13 @@ def write(folder: Path, facts: dict[str, Any]) -> tuple[str, int]:
 
 def verify(folder: Path, digest: str) -> None:
     """Raises CheckpointCorrupt unless the manifest is the one with this digest and every file is
-    the one it lists, CheckpointUnreachable when one is there but cannot be read."""
+    the one it lists, CheckpointUnreachable when one is there but cannot be read, and NewerFormat
+    for what a newer version has written."""
     try:
         text = _read(folder / NAME)
         if hashlib.sha256(text).hexdigest() != digest:
             raise CheckpointCorrupt(f"{folder / NAME} is not the one that was written")
-        for name, expected in json.loads(text)["files"].items():
+        for name, expected in listed(text, str(folder)).items():
             path = folder / name
             if path.stat().st_size != expected["size"]:
                 raise CheckpointCorrupt(f"{path} does not have the {expected['size']} bytes it had")
@@ -63,6 +65,14 @@ def verify(folder: Path, digest: str) -> None:
         raise CheckpointCorrupt(f"{error.filename} is missing") from None
     except OSError as error:
         raise CheckpointUnreachable(f"{error.filename} cannot be read: {error.strerror}") from None
+
+
+def listed(text: bytes, place: str) -> dict[str, dict[str, Any]]:
+    """The files, by name, that the manifest of the checkpoint at `place` lists; or NewerFormat."""
+    read = json.loads(text)
+    require(read["v"], f"checkpoint {place}")
+    files: dict[str, dict[str, Any]] = read["files"]
+    return files
 
 
 def sync_folder(folder: Path) -> None:

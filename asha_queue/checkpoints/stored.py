@@ -14,7 +14,6 @@ Rules
 """
 
 import hashlib
-import json
 import secrets
 import shutil
 from collections.abc import Mapping
@@ -134,7 +133,7 @@ class StoredCheckpoints:
         if hashlib.sha256(text).hexdigest() != digest:
             place = self._root.at(f"{name}/{manifest.NAME}")
             raise CheckpointCorrupt(f"{place} is not the one that was written")
-        files = json.loads(text)["files"]
+        files = manifest.listed(text, self._root.at(name))
         sizes = {file: int(facts["size"]) for file, facts in files.items()}
         (draft / manifest.NAME).write_bytes(text)
         for fetch in range(1, FETCHES + 1):

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Sequence
 from dataclasses import asdict
-from importlib.metadata import version
 
 import click
 from rich.console import Console
@@ -12,6 +11,7 @@ from rich.text import Text
 
 from asha_queue.cli.common import broker_option, json_option, opened_server, print_json
 from asha_queue.doctor import Finding, examine
+from asha_queue.formats import version
 from asha_queue.where import without_password
 
 #: Columns of the table at most.
@@ -31,7 +31,7 @@ def doctor(storage: str | None, broker: str | None, as_json: bool) -> None:
     """
     folder = storage or os.environ.get("ASHA_QUEUE_STORAGE")
     with opened_server(broker) as url:
-        findings = examine(url, version("asha-queue"), folder)
+        findings = examine(url, version(), folder)
     sound = all(finding.state != "error" for finding in findings)
     if as_json:
         shown = [asdict(finding) for finding in findings]

@@ -7,7 +7,10 @@ import click
 
 from asha_queue.cli.common import broker_option, json_option, print_json
 from asha_queue.cli.files import experiment_in
+from asha_queue.formats import age, version
+from asha_queue.specification.stored import later
 from asha_queue.store import connect
+from asha_queue.views.versions import of
 from asha_queue.where import broker as broker_of
 
 
@@ -27,7 +30,9 @@ def submit(file: str, storage: str | None, fresh: bool, broker: str | None, as_j
     handle = experiment_in(file).submit(broker=broker, storage=storage, fresh=fresh)
     place = broker_of(broker)
     assert place  # submit would have refused
-    coordinators = [coordinator.who for coordinator in connect(place.url).attendants()]
+    store = connect(place.url)
+    attendants = store.attendants()
+    coordinators = [coordinator.who for coordinator in attendants]
     if as_json:
         print_json({"name": handle.name, "uid": handle.uid, "coordinators": coordinators})
         return
@@ -42,6 +47,14 @@ def submit(file: str, storage: str | None, fresh: bool, broker: str | None, as_j
         click.echo(
             f"storage {root!r} is a folder in each worker's own directory; unless that is one "
             f"folder for all of them, give --storage DIR that all nodes share",
+            err=True,
+        )
+    fields = later(store.describe(handle.uid).specification)
+    if fields and coordinators and all(age(of(one.info)) < age(version()) for one in attendants):
+        click.echo(
+            f"{handle.name} has {', '.join(fields)}, which the coordinators alive, of earlier "
+            f"versions, may not know: then they leave it alone, until one of asha-queue "
+            f"{version()} is started",
             err=True,
         )
     if not coordinators:

@@ -4,8 +4,9 @@ Rules
 
 * The journal is the truth. A fold is remembered only as a snapshot in the same store, beside the
   journal and as old as it if the store is rolled back, and says up to which entry it goes.
-* A snapshot spares a new coordinator the entries before it. One that is missing, of another format,
-  or of entries that the journal no longer has, costs time and nothing else.
+* A snapshot spares a new coordinator the entries before it. One that is missing, of another format
+  or another version that made more of it, or of entries that the journal no longer has, costs time
+  and nothing else.
 """
 
 from typing import Any
@@ -47,9 +48,15 @@ class Fold:
     def _resume(self) -> None:
         """Begins with the snapshot that a coordinator has kept, if there is one."""
         snapshot = self._store.snapshot(self.uid)
-        if snapshot is None or not self.suggestions.restore(snapshot.state.get("sampler", {})):
+        if snapshot is None:
             return
-        self.search = Asha.restore(self.specification.plan, snapshot.state)
+        try:
+            if not self.suggestions.restore(snapshot.state.get("sampler", {})):
+                return
+            self.search = Asha.restore(self.specification.plan, snapshot.state)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            self._begin()
+            return
         self.seen, self.last = snapshot.seen, snapshot.last
 
     def catch_up(self) -> bool:

@@ -1,7 +1,8 @@
 """The coordinator service: drives every experiment of a store that nobody else leads.
 
 Several may run. One leads each experiment; the others follow it, so that they can take it over as
-soon as its leader's lease has run out. What is wrong with one experiment concerns it alone.
+soon as its leader's lease has run out. What is wrong with one experiment concerns it alone: it is
+left alone for a while, and that is said in the log and to whoever asks who the coordinators are.
 """
 
 import logging
@@ -17,6 +18,7 @@ from asha_queue.coordinator.loop import ENDED
 from asha_queue.coordinator.loss import told
 from asha_queue.coordinator.repair import Publisher
 from asha_queue.errors import AshaQueueError, LostExperiment, StoreUnavailable, UnknownExperiment
+from asha_queue.formats import version
 from asha_queue.settings import FORMAT, TICK
 from asha_queue.storage import AnyStorage
 from asha_queue.store.contract import Description, Store
@@ -45,6 +47,8 @@ class Service:
         self._drives: dict[str, Drive] = {}
         self._aside: dict[str, float] = {}
         self._said: dict[str, str] = {}
+        #: Experiments (by name) that are left alone, and why.
+        self._left: dict[str, str] = {}
         #: Ended experiments whose files are complete, and their last entry.
         self._whole: dict[str, str] = {}
         self._next_look = 0.0
@@ -78,8 +82,11 @@ class Service:
     def _look(self) -> None:
         """Takes up experiments that are open, or whose files lack their end, and says that this
         coordinator lives."""
-        self._store.attend(self.who, {"format": FORMAT, "experiments": len(self._drives)})
-        for name, uid in self._store.names().items():
+        names = self._store.names()
+        self._left = {name: reason for name, reason in self._left.items() if name in names}
+        about = {"version": version(), "experiments": len(self._drives), "leaves": self._left}
+        self._store.attend(self.who, {"format": FORMAT, **about})
+        for name, uid in names.items():
             if uid in self._drives or self._aside.get(uid, 0.0) > time.monotonic():
                 continue
             try:
@@ -105,6 +112,7 @@ class Service:
         name = drive.coordinator.fold.specification.name
         try:
             news = drive.turn()
+            self._left.pop(name, None)
             for sentence in drive.said():
                 log.warning("%s: %s", name, sentence)
             if drive.coordinator.ended and drive.settled:
@@ -132,6 +140,7 @@ class Service:
         if self._said.get(uid) != str(error):
             self._said[uid] = str(error)
             log.error("%s: %s", name, error)
+        self._left[name] = str(error)
         self._aside[uid] = time.monotonic() + SET_ASIDE
         if uid in self._drives:
             self._drives.pop(uid).close()

@@ -32,6 +32,7 @@ from asha_queue.figures import (
     preview,
     trial_curve,
 )
+from asha_queue.formats import version
 from asha_queue.handle import uid_of
 from asha_queue.importance import Importances
 from asha_queue.logs import Logs, Tail
@@ -41,7 +42,7 @@ from asha_queue.storage import opened
 from asha_queue.storage.patience import QUICK
 from asha_queue.store.contract import Store, Worker
 from asha_queue.tally import REMEMBERED
-from asha_queue.views import fleet, trial_view
+from asha_queue.views import fleet, trial_view, versions
 from asha_queue.views.verdict import verdict
 
 #: Seconds between two looks of `follow` at all experiments.
@@ -80,7 +81,8 @@ class Experiments:
             time.sleep(FOLLOW_EVERY)
 
     def all(self) -> dict[str, Any]:
-        """An overview of each experiment, or its name and what is wrong with it, and the fleet."""
+        """An overview of each experiment, or its name and what is wrong with it, and the fleet: who
+        has which version of asha-queue, and what is to be done about it."""
         names = self._known_names()
         workers = self.store.workers()
         shares = _shares(self.store, workers)
@@ -98,10 +100,15 @@ class Experiments:
             except AshaQueueError as error:
                 found.append({"name": name, "error": str(error)})
         whole = [glance for glance in found if "error" not in glance]
+        coordinators = self.store.attendants()
+        at_work = versions.at_work(workers, coordinators)
+        mixed = " → ".join(filter(None, versions.mix(at_work, version())))
         return {
             "experiments": found,
             "workers": self._fleet(workers, whole),
-            "coordinators": [attendant.who for attendant in self.store.attendants()],
+            "coordinators": [coordinator.who for coordinator in coordinators],
+            "versions": at_work,
+            "warnings": [*filter(None, [mixed]), *versions.left_alone(coordinators)],
         }
 
     def experiment(self, name: str, query: Query = EVERYTHING) -> dict[str, Any]:

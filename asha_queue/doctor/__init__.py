@@ -6,7 +6,7 @@ all that is needed with each beat. Nothing is changed.
 
 from asha_queue.doctor.experiments import coordinators, experiments
 from asha_queue.doctor.finding import Finding
-from asha_queue.doctor.fleet import workers
+from asha_queue.doctor.fleet import versions, workers
 from asha_queue.doctor.server import server
 from asha_queue.doctor.storage import storage
 from asha_queue.errors import StoreError
@@ -23,10 +23,11 @@ def examine(url: str, version: str, folder: str | None) -> list[Finding]:
     findings: list[Finding] = []
     try:
         findings += server(facts(url), url)
-        alive = store.workers()
-        findings += workers(alive, store.drained(), version)
+        alive, attendants = store.workers(), store.attendants()
+        findings += workers(alive, store.drained())
+        findings.append(versions(alive, attendants, version))
         findings += storage(alive, folder)
-        findings.append(coordinators(store.attendants()))
+        findings += coordinators(attendants)
         findings += experiments(store, alive, url)
     except StoreError as error:
         do = "start it, or give the right one with --broker or ASHA_QUEUE_BROKER"

@@ -5,23 +5,28 @@ from collections.abc import Iterator, Sequence
 
 from asha_queue.doctor.finding import Finding
 from asha_queue.doctor.fleet import queues_of
-from asha_queue.errors import UnknownExperiment
+from asha_queue.errors import NewerFormat, UnknownExperiment
 from asha_queue.queue import QUEUE, lists
+from asha_queue.specification import Specification
 from asha_queue.store.contract import Attendant, Description, Store, Worker
 from asha_queue.store.server_facts import lengths
+from asha_queue.views.versions import left_alone, of
 
 
-def coordinators(alive: Sequence[Attendant]) -> Finding:
-    """The standing coordinators; whether one is missing is seen by the experiments."""
-    if alive:
-        return Finding("coordinators", "ok", ", ".join(one.who for one in alive))
-    return Finding("coordinators", "ok", "no standing one; `asha-queue run` brings its own")
+def coordinators(alive: Sequence[Attendant]) -> Iterator[Finding]:
+    """The standing coordinators, and what they leave alone; whether one is missing is seen by the
+    experiments."""
+    says = ", ".join(f"{one.who} ({of(one.info)})" for one in alive)
+    says = says or "no standing one; `asha-queue run` brings its own"
+    yield Finding("coordinators", "ok", says)
+    for sentence in left_alone(alive):
+        yield Finding("coordinators", "warning", sentence)
 
 
 def experiments(store: Store, alive: Sequence[Worker], url: str) -> Iterator[Finding]:
     """Findings about what cannot go on; one when all can."""
-    opened = [found for found in _all(store) if found.state == "open"]
     troubles: list[Finding] = []
+    opened = [found for found in _all(store, troubles) if found.state == "open"]
     for experiment in opened:
         troubles += _led(experiment)
         troubles += _served(experiment, alive, url)
@@ -32,12 +37,17 @@ def experiments(store: Store, alive: Sequence[Worker], url: str) -> Iterator[Fin
         yield Finding("experiments", "ok", said)
 
 
-def _all(store: Store) -> Iterator[Description]:
+def _all(store: Store, troubles: list[Finding]) -> Iterator[Description]:
+    """All experiments that this version can read; what keeps it from others goes to `troubles`."""
     for _, uid in sorted(store.names().items()):
         try:
-            yield store.describe(uid)
+            found = store.describe(uid)
+            Specification.require_known(found.specification)
+            yield found
         except UnknownExperiment:
             continue  # deleted meanwhile
+        except NewerFormat as error:
+            troubles.append(Finding("experiments", "warning", str(error)))
 
 
 def _led(experiment: Description) -> Iterator[Finding]:

@@ -1,11 +1,12 @@
-"""The workers: where they live, what they have, and whether they are of our version."""
+"""The workers: where they live and what they have; and the versions of all that is at work."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 from asha_queue.doctor.finding import Finding
 from asha_queue.queue import QUEUE
-from asha_queue.store.contract import Worker
+from asha_queue.store.contract import Attendant, Worker
+from asha_queue.views.versions import at_work, mix
 
 
 def host_of(worker: Worker) -> str:
@@ -18,8 +19,8 @@ def queues_of(worker: Worker) -> list[str]:
     return sorted(worker.info.get("queues") or [QUEUE])
 
 
-def workers(alive: Sequence[Worker], drained: Mapping[str, str], version: str) -> Iterator[Finding]:
-    """One finding for each host and queue, and one for versions that differ from ours."""
+def workers(alive: Sequence[Worker], drained: Mapping[str, str]) -> Iterator[Finding]:
+    """One finding for each host and queue, and one for each worker that is set aside."""
     if not alive:
         do = "start some on each node: asha-queue worker --broker URL --programs DIR --storage DIR"
         yield Finding("workers", "warning", "no worker is alive", do)
@@ -33,7 +34,6 @@ def workers(alive: Sequence[Worker], drained: Mapping[str, str], version: str) -
         if worker.aside:
             says = f"{worker.name} is set aside for a while: {worker.aside}"
             yield Finding("workers", "warning", says)
-    yield _versions(alive, version)
 
 
 def _group(host: str, queues: str, group: list[Worker], drained: Mapping[str, str]) -> Finding:
@@ -56,13 +56,9 @@ def _models(group: list[Worker]) -> str:
     return ", ".join(sorted(seen))
 
 
-def _versions(alive: Sequence[Worker], version: str) -> Finding:
-    others: dict[str, list[str]] = defaultdict(list)
-    for worker in alive:
-        if (theirs := str(worker.info.get("version", "unknown"))) != version:
-            others[theirs].append(worker.name)
-    if not others:
-        return Finding("versions", "ok", f"asha-queue {version} everywhere")
-    says = "; ".join(f"{theirs} on {', '.join(who)}" for theirs, who in sorted(others.items()))
-    do = f"install asha-queue {version}, which is here, on those nodes; restart their workers"
-    return Finding("versions", "warning", f"asha-queue {says}", do)
+def versions(alive: Sequence[Worker], coordinators: Sequence[Attendant], own: str) -> Finding:
+    """Whether all that is at work has one version, which is our `own`."""
+    says, does = mix(at_work(alive, coordinators), own)
+    if says:
+        return Finding("versions", "warning", says, does)
+    return Finding("versions", "ok", f"asha-queue {own} everywhere")

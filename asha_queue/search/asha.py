@@ -46,6 +46,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Self, cast
 
 from asha_queue.errors import JournalError, SpecificationError
+from asha_queue.formats import newer, unknown
 from asha_queue.search.brackets import Brackets
 from asha_queue.search.goal import Goal, Goals
 from asha_queue.search.hedge import Doubt, Hedge
@@ -54,7 +55,7 @@ from asha_queue.search.plan import Plan
 from asha_queue.search.rung import Explanation, Ranking
 from asha_queue.search.variants import AnyRung, Stopping
 
-#: Entries that decide nothing. Those of later versions are refused instead.
+#: Entries that decide nothing. Those of newer versions are refused instead.
 _NEUTRAL = frozenset({"submitted", "started", "suspended", "lost", "warning", "evicted"})
 _ENDED = ("finished", "cancelled")
 
@@ -150,7 +151,8 @@ class Asha:
         return decisions
 
     def apply(self, entry: Mapping[str, Any]) -> None:
-        """Folds the next entry of the journal; JournalError if it cannot follow those before."""
+        """Folds the next entry of the journal; JournalError if it cannot follow those before,
+        NewerFormat if it is a newer version's."""
         try:
             kind = entry["type"]
             if kind == "completed":
@@ -171,7 +173,7 @@ class Asha:
             elif kind in _ENDED:
                 self._end(kind)
             elif kind not in _NEUTRAL:
-                raise JournalError(f"this version does not know entries of type {kind!r}")
+                raise unknown(entry)
         except (KeyError, TypeError, AttributeError) as error:
             raise JournalError(f"malformed entry ({error!r}): {entry!r}") from error
         except JournalError as error:
@@ -333,8 +335,8 @@ class Asha:
 
     def _extend(self, changed: Mapping[str, int]) -> None:
         self._require_not_cancelled()
-        if unknown := changed.keys() - {"num_samples", "max_t"}:
-            raise JournalError(f"this version cannot extend {', '.join(sorted(unknown))}")
+        if others := changed.keys() - {"num_samples", "max_t"}:
+            raise newer("an order to extend", f"it extends {', '.join(sorted(others))}")
         num_trials = self._num_trials
         if "num_samples" in changed:
             num_trials = changed["num_samples"] * self._grid_size

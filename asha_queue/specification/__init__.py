@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from asha_queue.errors import SpecificationError
+from asha_queue.formats import newer
 from asha_queue.search.goal import Goal, Goals, bounds, modes_of, named
 from asha_queue.search.ladder import Ladder
 from asha_queue.search.plan import Plan, conflict
@@ -25,6 +26,7 @@ from asha_queue.specification import command, trackers
 from asha_queue.specification.fields import STUDY, Fields
 from asha_queue.specification.problems import FILLED, line, no_grid, told
 from asha_queue.specification.program import reference
+from asha_queue.specification.stored import stored
 from asha_queue.where import storage_root
 
 #: Trials that are usual: so many, or what it takes until one is trained in full, up to the second.
@@ -246,18 +248,27 @@ class Specification(Fields):
         return self.model_copy(update=dict(changed))
 
     def to_json(self) -> dict[str, Any]:
-        """Every field with its value, as the journal's `submitted` entry holds them."""
-        return self.model_dump()
+        """The fields with their values, as the journal's `submitted` entry holds them: without
+        those that ask for nothing and that earlier versions do not know."""
+        return stored(self)
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Self:
         """The specification of which `to_json` has these fields, of an earlier version too.
 
         What such an experiment has decided was decided without hedging and without a model,
-        whatever is usual now, and its checkpoints were all kept.
+        whatever is usual now, and its checkpoints were all kept. Raises NewerFormat for one of a
+        later version, which has fields that this one does not know.
         """
+        cls.require_known(fields)
         earlier = {"hedge": False, "sampler": "random", "keep_checkpoints": "all"}
         return cls(**{**earlier, **fields})
+
+    @classmethod
+    def require_known(cls, fields: Mapping[str, Any]) -> None:
+        """Raises NewerFormat if these have one that this version does not know."""
+        if others := sorted(fields.keys() - cls.model_fields.keys()):
+            raise newer(f"experiment {fields.get('name')}", f"it has {', '.join(others)}")
 
     @classmethod
     def from_toml(cls, path: str | Path) -> Self:
@@ -305,7 +316,7 @@ class Specification(Fields):
         an earlier version had other defaults. An empty digest is not known yet, and `prior` was
         looked up once.
         """
-        mine, theirs = self.to_json(), other.to_json()
+        mine, theirs = self.model_dump(), other.model_dump()
         if other.seed is None:
             theirs["seed"] = mine["seed"]
         for field in {"hedge", "sampler", "keep_checkpoints"} - other.model_fields_set:

@@ -99,7 +99,8 @@ class Store(Protocol):
     def restore(self, entries: Sequence[Json]) -> str:
         """Rebuilds an experiment from its journal, all entries of it; returns the uid that holds
         its name now, as `submit` does. Visible at once or not at all: one that is killed on its way
-        is simply called again. Raises `JournalError` for a journal that is none."""
+        is simply called again. Raises `JournalError` for a journal that is none, and `NewerFormat`
+        for a newer version's."""
 
     def finish(self, uid: str, last: str, request: str, by: str, reason: str) -> Decided:
         """Journals `finished`; refused as `schedule` is, and illegal while a segment is open."""
@@ -134,7 +135,8 @@ class Store(Protocol):
     # -- the journal ---------------------------------------------------------------------------
 
     def read(self, uid: str, seen: str, count: int = 1000) -> Read:
-        """At most `count` entries after the id `seen` ("" or "0-0": from the start)."""
+        """At most `count` entries after the id `seen` ("" or "0-0": from the start). Raises
+        `NewerFormat` if one of them is a newer version's."""
 
     def keep_snapshot(self, uid: str, snapshot: Snapshot) -> None:
         """Keeps what a coordinator has folded, in the place of what was kept before; nothing

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from asha_queue.errors import NewerFormat
+from asha_queue import formats
 from asha_queue.settings import FORMAT
 from asha_queue.store import journal, keys
 from asha_queue.store.connection import Part
@@ -57,11 +57,7 @@ class Experiments(Part):
     def describe(self, uid: str) -> Description:
         facts = self._connection.find(uid, "describe", [keys.experiment(uid)])
         v, name, specification, state, last, submitted_at, leader, term, stale, *raised = facts
-        if int(v) > FORMAT:
-            raise NewerFormat(
-                f"experiment {name} was written in format {v}, this version knows up to {FORMAT}: "
-                "update asha-queue here"
-            )
+        formats.require(int(v), f"experiment {name}")
         return Description(
             uid=uid,
             name=name,

@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 
+from asha_queue import formats
 from asha_queue.errors import JournalError, NewerFormat
-from asha_queue.settings import FORMAT
 from asha_queue.storage import Storage, opened
 from asha_queue.store.contract import Json
 
@@ -62,9 +62,11 @@ def members(value: Mapping[str, Any]) -> str:
 
 
 def entry(stream_id: str, fields: Mapping[str, str]) -> Json:
-    """An entry from a stream's id and its fields v, type, at and data."""
+    """An entry from a stream's id and its fields v, type, at and data; raises `NewerFormat`."""
+    v = int(fields["v"])
+    formats.require(v, f"journal entry {stream_id}")
     return {
-        "v": int(fields["v"]),
+        "v": v,
         "id": stream_id,
         "type": fields["type"],
         "at": float(fields["at"]),
@@ -87,11 +89,7 @@ def load(line: str) -> Json:
         raise JournalError(f"not an entry of a journal, v, id, type or at missing: {line[:80]!r}")
     if not isinstance(read["v"], int) or not isinstance(read["at"], int | float):
         raise JournalError(f"not an entry of a journal, v or at is no number: {line[:80]!r}")
-    if read["v"] > FORMAT:
-        raise NewerFormat(
-            f"journal entry {read['id']} has format {read['v']}, this version reads up to "
-            f"{FORMAT}: update asha-queue"
-        )
+    formats.require(read["v"], f"journal entry {read['id']}")
     return read
 
 

@@ -17,6 +17,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
+from asha_queue import formats
 from asha_queue.errors import JournalError
 from asha_queue.settings import NAME
 from asha_queue.store.contract import Json, State
@@ -174,6 +175,8 @@ class RestoredExperiment:
             self.state = "cancelled"
             for trial in self.trials:
                 trial.cancel()
+        elif kind not in ("submitted", "warning"):
+            raise formats.unknown(entry)
 
     def _schedule(self, entry: Json) -> None:
         if entry["trial"] == len(self.trials):
@@ -210,6 +213,7 @@ def rebuilt(entries: Iterable[Json]) -> RestoredExperiment:
     before = (0, 0)
     for entry in journal:
         try:
+            formats.require(entry["v"], f"journal entry {entry['id']}")
             place = _position(entry["id"])
             restored._apply(entry)
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:

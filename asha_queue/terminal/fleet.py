@@ -36,6 +36,9 @@ class FleetPicture:
             for one in workers
             if one["aside"]
         ]
+        said += [Text(warning) for warning in self._facts["warnings"]]
+        if versions := self._facts["versions"]:
+            said.append(Text(f"asha-queue    {', '.join(versions)}"))
         if coordinators := self._facts["coordinators"]:
             said.append(Text(f"coordinators  {', '.join(coordinators)}"))
         if not experiments:

@@ -4,6 +4,7 @@ Rules
 
 * The program is found and compared, and the storage reached, before the claim, so that a node that
   cannot run it takes nothing. The keeper watches its import, which may end this process or hang.
+* What a newer version has written is left to workers that are as new.
 * The keeper hears of the claim before the store does: whatever happens to this process after that,
   the claim is given back.
 """
@@ -15,7 +16,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from asha_queue.errors import ProgramError, StorageError, UnknownExperiment
+from asha_queue import formats
+from asha_queue.errors import NewerFormat, ProgramError, StorageError, UnknownExperiment
 from asha_queue.storage import Remote
 from asha_queue.training import dialects
 from asha_queue.training.output import send_logs
@@ -26,9 +28,12 @@ from asha_queue.training.site import Ending, Message, Site, answered, refuse
 def run_segment(site: Site, message: Message) -> Ending:
     """Does what a message calls for, if that is still wanted."""
     try:
+        formats.require(message.v, f"the message of trial {message.trial}")
         experiment = site.describe(message.uid)
     except UnknownExperiment:
         return Ending("not run: its experiment was deleted")
+    except NewerFormat as error:
+        return refuse(site, message, str(error))
     try:
         program = _load(site, message, experiment.specification)
         storage = site.storage(experiment.specification)

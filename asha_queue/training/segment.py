@@ -35,6 +35,7 @@ from asha_queue.errors import (
     CheckpointUnreachable,
     CheckpointUnwritable,
     CommandError,
+    NewerFormat,
     ProgramError,
     TrialStopped,
 )
@@ -104,6 +105,8 @@ class ClaimedSegment:
     def _run(self, program: Callable[[Trial], object]) -> Ending:
         try:
             restored = self._checkpoints.restore(self._claim.checkpoints)
+        except NewerFormat as error:
+            return refuse(self._site, self._message, str(error))
         except CheckpointUnreachable as error:
             reason = (
                 f"checkpoint not reachable from {self._site.worker}: {error}. Give this worker the "

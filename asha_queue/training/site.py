@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from asha_queue import where
 from asha_queue.errors import LostExperiment, StoreUnavailable, UnknownExperiment
-from asha_queue.settings import LEASE
+from asha_queue.settings import FORMAT, LEASE
 from asha_queue.storage import Storage, required
 from asha_queue.store.contract import Description, Store
 from asha_queue.training.line import Line
@@ -40,6 +40,8 @@ class Message:
     attempt: int
     #: Id of the Celery task that it is for.
     task: str
+    #: Format of the message.
+    v: int = FORMAT
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ import os
 import secrets
 import sys
 import warnings
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,8 @@ from celery import Celery, Task, signals
 from celery.concurrency.prefork import TaskPool
 from celery.exceptions import CPendingDeprecationWarning
 
+from asha_queue.formats import version
 from asha_queue.queue import TASK, Events
-from asha_queue.settings import FORMAT
 from asha_queue.store import connect
 from asha_queue.training import memory
 from asha_queue.training.line import Line
@@ -60,12 +59,15 @@ def install(app: Celery, broker: str) -> None:
     warnings.simplefilter("ignore", CPendingDeprecationWarning)
 
 
-def train_segment(task: Task, uid: str, trial: int, rung: int, attempt: int, v: int) -> str:
-    """Trains the segment that a message names, if it can be claimed; returns a line for Flower."""
+def train_segment(
+    task: Task, uid: str, trial: int, rung: int, attempt: int, v: int, **others: Any
+) -> str:
+    """Trains the segment that a message names, if it can be claimed; returns a line for Flower.
+
+    `others` are what a later version says beside that, and what need not be known (`formats.py`).
+    """
     assert _site
-    if v > FORMAT:
-        return f"not run: the message has format {v}, this version reads {FORMAT}; upgrade it"
-    ending = run_segment(_site, Message(uid, trial, rung, attempt, task.request.id))
+    ending = run_segment(_site, Message(uid, trial, rung, attempt, task.request.id, v))
     memory.free()
     if ending.rest:
         _site.rest.take(ending.rest, task.request.id, ending.text)
@@ -93,7 +95,7 @@ def _on_worker(sender: Any, **_: Any) -> None:
         "host": sender.hostname.rpartition("@")[2],
         "pid": os.getpid(),
         "device": os.environ["CUDA_VISIBLE_DEVICES"] if device() == "cuda" else "cpu",
-        "version": version("asha-queue"),
+        "version": version(),
         "queues": sorted(sender.app.amqp.queues.consume_from),
         "programs": [str(root) for root in _roots()],
         **json.loads(os.environ.get(ABOUT, "{}")),

@@ -1,6 +1,7 @@
 """Checkpoints: written whole or not at all, verified, and never mistaken for another."""
 
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -17,7 +18,9 @@ from asha_queue.errors import (
     CheckpointError,
     CheckpointUnreachable,
     CheckpointUnwritable,
+    NewerFormat,
 )
+from asha_queue.settings import FORMAT
 
 CLAIM = "0123456789abcdef"
 
@@ -149,6 +152,17 @@ def test_damage_is_seen_and_the_one_before_is_restored(
     assert restored.folder == checkpoints.verify(older)
     assert (restored.resource, restored.dropped) == (2, [newer["path"]])
     assert len(restored.reasons) == 1
+
+
+def test_one_of_a_newer_version_is_refused_and_not_taken_for_damaged(
+    checkpoints: Checkpoints,
+) -> None:
+    older, newest = write(checkpoints, 4), write(checkpoints, 16)
+    path = checkpoints.verify(newest) / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"v": FORMAT + 1}))
+    newest["digest"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    with pytest.raises(NewerFormat, match="checkpoint .* was written by a newer version of asha"):
+        checkpoints.restore([older, newest])
 
 
 def test_the_newest_good_one_is_restored(checkpoints: Checkpoints) -> None:

@@ -98,7 +98,13 @@ def facts(experiments: list[dict[str, Any]], count: int) -> dict[str, Any]:
     sound = [one for one in experiments if "error" not in one]
     alive = fleet(workers(count), {worker(1): "ada"}, sound)
     alive[0]["aside"] = REASON
-    return {"experiments": experiments, "workers": alive, "coordinators": ["head:1", "head:2"]}
+    return {
+        "experiments": experiments,
+        "workers": alive,
+        "coordinators": ["head:1", "head:2"],
+        "versions": {"0.2.0": ["head:1"], "0.1.0": ["head:2"]},
+        "warnings": ["asha-queue 0.2.0 beside 0.1.0 on coordinator head:2"],
+    }
 
 
 @pytest.fixture(scope="module")

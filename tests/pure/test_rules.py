@@ -293,7 +293,7 @@ def work_after_the_cancellation(journal: Journal) -> str:
 
 def write_an_unknown_type(journal: Journal) -> str:
     journal.insert(5, {"type": "forked", "id": "1-1"})
-    return "the search refuses the journal: entry 1-1: this version does not know entries of type"
+    return "the search refuses the journal: journal entry 1-1 was written by a newer version"
 
 
 @pytest.mark.parametrize(

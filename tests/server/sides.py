@@ -41,6 +41,9 @@ class Side(Protocol):
     def age_format(self, uid: str) -> None:
         """Makes the experiment look written by a newer version."""
 
+    def append(self, uid: str, v: int, kind: str) -> None:
+        """Appends an entry to the journal as another version might, of that format and type."""
+
     def records(self, uid: str) -> dict[int, dict[str, Any]]:
         """The records of all trials, as far as the two stores must agree."""
 
@@ -98,6 +101,10 @@ class ServerSide:
 
     def age_format(self, uid: str) -> None:
         self._client.hset(keys.experiment(uid), "v", FORMAT + 1)
+
+    def append(self, uid: str, v: int, kind: str) -> None:
+        fields: dict[Any, Any] = {"v": v, "type": kind, "at": "1.0", "data": "{}"}
+        self._client.xadd(keys.journal(uid), fields)
 
     def forget(self, uid: str, *fields: str) -> None:
         """Makes the experiment look written by an older version, which did not have these."""
@@ -158,6 +165,11 @@ class MemorySide:
 
     def age_format(self, uid: str) -> None:
         self.memory.memory.experiments[uid].v = FORMAT + 1
+
+    def append(self, uid: str, v: int, kind: str) -> None:
+        experiment = self.memory.memory.experiments[uid]
+        experiment.append(self.memory.clock(), kind, {})
+        experiment.journal[-1]["v"] = v
 
     def records(self, uid: str) -> dict[int, dict[str, Any]]:
         experiment = self.memory.memory.experiments[uid]

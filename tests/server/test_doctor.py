@@ -15,6 +15,7 @@ from asha_queue.checkpoints import probe
 from asha_queue.cli import root
 from asha_queue.doctor import Finding, examine
 from asha_queue.doctor.server import server
+from asha_queue.formats import version as installed
 from asha_queue.queue import Publisher, lists
 from asha_queue.store import connect
 from asha_queue.store.contract import QueuedSegment, Store
@@ -79,7 +80,7 @@ def call(*arguments: str) -> Result:
 def test_where_all_is_well_nothing_is_found(store: Store, broker: str, tmp_path: Path) -> None:
     for host in ("node-a", "node-b"):
         beat(store, f"cpu0@{host}", storage=probe.look(tmp_path, host))
-    store.attend("head:1", {})
+    store.attend("head:1", {"version": VERSION})
     store.submit(UID, "digits", SPECIFICATION)
     store.lead(UID, "head:1", 1)
     findings = examine(broker, VERSION, None)
@@ -209,12 +210,47 @@ def test_workers_are_listed_by_host_and_queue_with_their_gpus(store: Store, brok
     ]
 
 
-def test_a_worker_of_another_version_is_named(store: Store, broker: str) -> None:
+def test_a_worker_and_a_coordinator_of_earlier_versions_are_named(
+    store: Store, broker: str
+) -> None:
     beat(store, "cpu0@node-a")
     beat(store, "cpu0@node-b", version="1.0.0")
+    store.attend("head:1", {})
     [says] = found(examine(broker, VERSION, None), "versions", "warning")
-    assert "1.0.0 on cpu0@node-b" in says
-    assert f"install asha-queue {VERSION}" in says
+    assert says.startswith(
+        f"asha-queue {VERSION} beside 1.0.0 on cpu0@node-b; an earlier version on coordinator "
+        f"head:1 →"
+    )
+    assert "upgrade the workers with asha-queue drain HOST" in says
+
+
+def test_whoever_looks_is_told_to_upgrade_if_the_fleet_is_newer(store: Store, broker: str) -> None:
+    beat(store, "cpu0@node-a")
+    [says] = found(examine(broker, "0.9", None), "versions", "warning")
+    assert says == f"asha-queue {VERSION} is at work, and 0.9 is here → upgrade asha-queue here"
+
+
+def test_what_a_newer_version_wrote_hides_nothing_else(
+    store: Store, broker: str, client: redis.Redis
+) -> None:
+    beat(store, "cpu0@node-a")
+    store.attend("head:1", {"version": "1.0.0", "leaves": {"later": "it has colour"}})
+    store.submit("later", "later", SPECIFICATION | {"name": "later", "colour": "red"})
+    store.submit("v2", "v2", SPECIFICATION)
+    client.hset("asha:experiment:v2", "v", 2)
+    store.submit(UID, "digits", SPECIFICATION)
+    findings = examine(broker, VERSION, None)
+    newer = "was written by a newer version of asha-queue"
+    assert found(findings, "experiments") == [
+        f"experiment later {newer} (it has colour): upgrade asha-queue here → ",
+        f"experiment v2 {newer} (its format is 2, asha-queue {installed()} reads up to 1): "
+        f"upgrade asha-queue here → ",
+        "digits: no coordinator leads it, so nothing new is decided → start one: asha-queue "
+        "coordinator",
+    ]
+    assert found(findings, "coordinators", "warning") == [
+        "coordinator head:1 (1.0.0) leaves later alone: it has colour → "
+    ]
 
 
 def test_a_worker_that_is_set_aside_is_named_with_the_reason(store: Store, broker: str) -> None:

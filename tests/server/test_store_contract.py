@@ -9,6 +9,7 @@ from asha_queue.settings import (
     ASIDE,
     AVOID,
     CLOCK_STEP,
+    FORMAT,
     IN_A_ROW,
     LEADER_LEASE,
     LEASE,
@@ -115,8 +116,17 @@ def test_a_description_holds_the_specification_as_it_was_given(side: Side) -> No
 
 def test_an_experiment_of_a_newer_version_is_refused(side: Side, store: Store) -> None:
     side.age_format(UID)
-    with pytest.raises(NewerFormat, match="digits"):
+    with pytest.raises(NewerFormat, match="experiment digits was written by a newer version"):
         store.describe(UID)
+
+
+def test_an_entry_of_a_newer_format_is_refused_and_those_before_it_are_read(
+    side: Side, store: Store
+) -> None:
+    side.append(UID, FORMAT + 1, "forked")
+    assert [entry["type"] for entry in store.read(UID, "", count=1).entries] == ["submitted"]
+    with pytest.raises(NewerFormat, match="journal entry .* was written by a newer version"):
+        store.read(UID, "")
 
 
 def test_delete_frees_the_name_and_later_calls_find_nothing(store: Store) -> None:

@@ -9,11 +9,12 @@ import pytest
 from asha_queue.errors import (
     JournalError,
     LostExperiment,
+    NewerFormat,
     StoreError,
     StoreUnavailable,
     UnknownExperiment,
 )
-from asha_queue.settings import AVOID, LEASE, POISON_LIMIT
+from asha_queue.settings import AVOID, FORMAT, LEASE, POISON_LIMIT
 from asha_queue.store.contract import Json, Outcome, ScheduledSegment, Store
 from asha_queue.store.restores import BATCH
 from tests.server.sides import MemorySide, ServerSide, Side
@@ -48,6 +49,17 @@ def outcome(reached: int, checkpoint: Json | None = None) -> Outcome:
 def store(side: Side) -> Store:
     side.store.submit(UID, "digits", {"name": "digits", "retries": 1, "weight": 2, **ODD})
     return side.store
+
+
+@pytest.mark.parametrize("change", [{"v": FORMAT + 1}, {"type": "forked"}])
+def test_a_journal_of_a_newer_version_is_refused_whole(side: Side, change: Json) -> None:
+    side.store.submit(UID, "digits", {"name": "digits", "retries": 1})
+    side.append(UID, 1, "warning")
+    entries = lose(side)
+    entries[-1] |= change
+    with pytest.raises(NewerFormat, match="journal entry .* was written by a newer version"):
+        side.store.restore(entries)
+    assert side.store.names() == {}
 
 
 def lose(side: Side) -> list[Json]:

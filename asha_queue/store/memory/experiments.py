@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from asha_queue import settings
-from asha_queue.errors import NewerFormat, ProtocolError
+from asha_queue import formats, settings
+from asha_queue.errors import ProtocolError
 from asha_queue.store.contract import (
     Claimant,
     Decided,
@@ -51,8 +51,7 @@ class Experiments(Fleet):
 
     def describe(self, uid: str) -> Description:
         found = self._find(uid)
-        if found.v > settings.FORMAT:
-            raise NewerFormat(f"experiment {found.name} was written in format {found.v}")
+        formats.require(found.v, f"experiment {found.name}")
         return Description(
             uid=uid,
             name=found.name,
@@ -86,12 +85,12 @@ class Experiments(Fleet):
 
     def read(self, uid: str, seen: str, count: int = 1000) -> Read:
         entries = self._find(uid).journal
-        if seen in ("", "0-0"):
-            return Read(clean({"entries": entries[:count]})["entries"], gone=False)
-        place = next((i for i, entry in enumerate(entries) if entry["id"] == seen), None)
-        if place is None:
+        place = next((i for i, entry in enumerate(entries) if entry["id"] == seen), -1)
+        if place < 0 and seen not in ("", "0-0"):
             return Read([], gone=True)
         after = entries[place + 1 : place + 1 + count]
+        for entry in after:
+            formats.require(entry["v"], f"journal entry {entry['id']}")
         return Read(clean({"entries": after})["entries"], gone=False)
 
     def keep_snapshot(self, uid: str, snapshot: Snapshot) -> None:
