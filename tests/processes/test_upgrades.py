@@ -1,0 +1,225 @@
+"""The last version and this one side by side: on one store, in one queue, with one storage."""
+
+import json
+import signal
+import subprocess
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import redis
+from kombu.entity import Queue
+
+from asha_queue.formats import version
+from asha_queue.queue import QUEUE, TASK, make_app
+from asha_queue.search.rules import check
+from asha_queue.settings import FORMAT
+from asha_queue.store import keys
+from asha_queue.store.journal import load_file
+from asha_queue.views import journal
+from tests.conftest import wait_until
+from tests.processes.lab import Lab
+from tests.processes.versions import LAST, Version, installed
+
+PROGRAM = """
+import json, time
+from asha_queue import Experiment, uniform
+
+def train(trial):
+    seen = json.loads((trial.checkpoint / "steps").read_text()) if trial.checkpoint else []
+    assert len(seen) == trial.start
+    for step in trial.steps():
+        time.sleep(0.05)
+        seen.append(step)
+        trial.report(loss=trial.config["x"] + 1 / step)
+        with trial.save() as folder:
+            (folder / "steps").write_text(json.dumps(seen))
+
+experiment = Experiment(
+    name="sums", train=train, space={"x": uniform(0, 1)}, metric="loss", mode="min", max_t=9,
+    reduction_factor=3, num_samples=36, seed=1, storage="runs",
+)
+"""
+
+
+@pytest.fixture(scope="module")
+def versions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Version]:
+    """The last version and this one."""
+    last = installed(LAST, tmp_path_factory.mktemp("last"))
+    return {
+        "last": Version("0.1.0", {"PYTHONPATH": str(last)}),
+        "this": Version(version(), {}),
+    }
+
+
+@pytest.fixture
+def fleet(lab: Lab) -> Lab:
+    """A lab with the program, whose experiments say where they are stored."""
+    (lab.folder / "exp.py").write_text(PROGRAM)
+    return lab
+
+
+def call(lab: Lab, of: Version, *command: str) -> str:
+    return lab.call("asha_queue", *command, expect=0, **of.environment)
+
+
+def launch(lab: Lab, of: Version, host: str) -> subprocess.Popen[bytes]:
+    """Starts a worker on a host, and waits until it is there."""
+    command = ["asha_queue", "worker", "--cpus", "1", "--gpus", "none", "--drain-timeout", "20"]
+    process = lab.start(*command, ASHA_QUEUE_HOST=host, **of.environment)
+    wait_until(lambda: f"cpu0@{host}" in lab.workers(), f"a worker on {host}; {lab.log}")
+    [info] = [worker.info for worker in lab.store.workers() if worker.name == f"cpu0@{host}"]
+    assert info["version"] == of.number
+    return process
+
+
+def led_by(lab: Lab, uid: str) -> int:
+    """The process that leads an experiment, 0 if none does."""
+    leader = lab.store.describe(uid).leader
+    return int(leader.split(":")[1]) if leader else 0
+
+
+def completed(lab: Lab, uid: str, host: str, after: float = 0.0) -> list[dict[str, Any]]:
+    """What the worker on a host has completed since."""
+    entries = lab.entries(uid, "completed")
+    return [e for e in entries if e["worker"] == f"cpu0@{host}" and e["at"] > after]
+
+
+def restored_from(lab: Lab, uid: str, writer: str, reader: str) -> list[int]:
+    """Trials that the worker on one host went on with from what that on another has saved."""
+    saved: dict[int, str] = {}
+    found = []
+    for entry in journal(lab.store, uid):
+        if entry["type"] == "started" and entry["start"] > 0:
+            if (saved.get(entry["trial"]), entry["worker"]) == (f"cpu0@{writer}", f"cpu0@{reader}"):
+                found.append(entry["trial"])
+        elif entry["type"] in ("completed", "suspended"):
+            saved[entry["trial"]] = entry["worker"]
+    return found
+
+
+def finished(lab: Lab, uid: str) -> Callable[[], bool]:
+    return lambda: lab.store.describe(uid).state == "finished"
+
+
+def shown(lab: Lab, of: Version) -> dict[str, Any]:
+    """What a version's `status` shows of the experiment, as far as it does not depend on time."""
+    facts: dict[str, Any] = json.loads(call(lab, of, "status", "sums", "--json"))
+    return {name: facts[name] for name in ("name", "state", "trials", "rungs", "best", "resource")}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize(("before", "after"), [("last", "this"), ("this", "last")])
+def test_a_fleet_changes_its_version_piece_by_piece_while_an_experiment_goes_on(
+    fleet: Lab, versions: dict[str, Version], before: str, after: str
+) -> None:
+    lab, old, new = fleet, versions[before], versions[after]
+    coordinator = lab.start("asha_queue", "coordinator", **old.environment)
+    launcher = launch(lab, old, "alpha")
+    wait_until(lab.store.attendants, "the coordinator is there")
+    call(lab, new, "submit", "exp.py")  # by a client of the other version
+    uid = lab.store.names()["sums"]
+    wait_until(lambda: len(completed(lab, uid, "alpha")) >= 4, "the first results", 60)
+
+    # workers of both under the coordinator before, then under the one after
+    launch(lab, new, "beta")
+    wait_until(lambda: completed(lab, uid, "beta"), "a worker of each version trains", 60)
+    assert led_by(lab, uid) == coordinator.pid
+    findings = json.loads(call(lab, versions["this"], "doctor", "--json"))["findings"]
+    [mixed] = [one for one in findings if one["what"] == "versions"]
+    behind = "coordinator " if before == "last" else "cpu0@beta"
+    assert f"asha-queue {version()} beside 0.1.0 on" in mixed["says"]
+    assert behind in mixed["says"]
+    assert mixed["state"] == "warning"
+
+    successor = lab.start("asha_queue", "coordinator", **new.environment)
+    wait_until(lambda: len(lab.store.attendants()) == 2, "the other coordinator stands by", 60)
+    coordinator.kill()
+    wait_until(lambda: led_by(lab, uid) == successor.pid, "it takes over", 20)
+    taken_over = lab.store.workers()[0].seen_at
+    wait_until(
+        lambda: all(completed(lab, uid, host, taken_over) for host in ("alpha", "beta")),
+        "both train for it",
+        60,
+    )
+
+    call(lab, new, "drain", "alpha")
+    wait_until(lambda: launcher.poll() == 0, "the drained launcher ends", 40)
+    wait_until(finished(lab, uid), "the experiment ends", 90)
+    entries = list(journal(lab.store, uid))
+    assert check(entries) == []
+    assert len({e["trial"] for e in entries if e["type"] == "completed"}) == 36
+    assert [e for e in entries if e["type"] in ("failed", "lost", "warning")] == []
+    assert restored_from(lab, uid, "alpha", "beta")
+    exported = lab.folder / "runs" / "sums" / "journal.jsonl"
+    wait_until(lambda: load_file(exported)[0] == entries, "the whole journal is exported")
+    assert shown(lab, old) == shown(lab, new)
+
+    # what one has exported is restored by the other, and goes on
+    (lab.folder / "kept.jsonl").write_text(call(lab, old, "export", "sums"))
+    lab.store.delete(uid)
+    assert "restored sums (finished): 36 trials" in call(lab, new, "restore", "kept.jsonl")
+    assert list(journal(lab.store, uid)) == entries
+    call(lab, old, "extend", "sums", "--num-samples", "38")
+    wait_until(finished(lab, uid), "the two more trials end", 60)
+    assert check(journal(lab.store, uid)) == []
+    successor.send_signal(signal.SIGTERM)
+    assert successor.wait(timeout=20) == 0
+
+
+@pytest.mark.slow
+def test_each_version_leaves_alone_what_a_later_one_wrote_and_drives_the_rest(
+    fleet: Lab, versions: dict[str, Version]
+) -> None:
+    lab = fleet
+    for name, of in versions.items():
+        lab.start("asha_queue", "coordinator", **of.environment)
+        launch(lab, of, name)
+    wait_until(lambda: len(lab.store.attendants()) == 2, "two coordinators")
+    call(lab, versions["this"], "submit", "exp.py")
+    uid = lab.store.names()["sums"]
+    fields = lab.store.describe(uid).specification | {"name": "later", "colour": "red"}
+    later = lab.store.submit("later", "later", fields)
+    wait_until(finished(lab, uid), "the one that all know ends", 90)
+    assert check(journal(lab.store, uid)) == []
+    assert [entry["type"] for entry in journal(lab.store, later)] == ["submitted"]
+    log = lab.log.read_text()
+    assert "later: experiment later was written by a newer version of asha-queue" in log
+    assert "later: colour='red': there is no such field" in log
+    for of in versions.values():
+        told = json.loads(call(lab, of, "status", "--json"))["experiments"]
+        assert {one["name"]: "error" in one for one in told} == {"later": True, "sums": False}
+
+
+def send(lab: Lab, uid: str, **others: Any) -> None:
+    """Puts a message for the first segment of an experiment into the queue, as any version may."""
+    with make_app(lab.broker) as app:
+        segment = {"uid": uid, "trial": 0, "rung": 0, "attempt": 1}
+        app.send_task(TASK, kwargs=segment | others, queue=Queue(QUEUE))
+
+
+def test_a_worker_leaves_newer_messages_and_experiments_to_others_and_trains_the_rest(
+    lab: Lab,
+) -> None:
+    lab.worker()
+    program = "def train(trial):\n    return 1.0\n"
+    uid = lab.submit(program, copies=0)
+    newer = "was written by a newer version of asha-queue"
+    send(lab, uid, v=FORMAT + 1, colour="red")
+    wait_until(lambda: lab.store.refusals(uid), f"a refusal; {lab.log}")
+    assert f"the message of trial 0 {newer}" in lab.store.refusals(uid)["w@lab"]
+    wait_until(lambda: lab.store.due(uid), "the segment waits for others, and not for long")
+
+    send(lab, uid, v=FORMAT, colour="red")  # what it need not know
+    lab.wait_for(uid, "completed")
+    assert [entry["type"] for entry in journal(lab.store, uid)] == [
+        *("submitted", "scheduled", "started", "completed")
+    ]
+
+    later = lab.submit(program, copies=0)
+    with redis.Redis.from_url(lab.broker) as client:
+        client.hset(keys.experiment(later), "v", FORMAT + 1)
+    send(lab, later, v=FORMAT)
+    wait_until(lambda: lab.store.refusals(later), f"a refusal; {lab.log}")
+    assert f"experiment test-{later} {newer}" in lab.store.refusals(later)["w@lab"]
