@@ -6,8 +6,10 @@ from collections.abc import Iterator, Sequence
 from asha_queue.doctor.finding import Finding
 from asha_queue.doctor.fleet import queues_of
 from asha_queue.errors import NewerFormat, UnknownExperiment
+from asha_queue.formats import age, version
 from asha_queue.queue import QUEUE, lists
 from asha_queue.specification import Specification
+from asha_queue.specification.stored import later
 from asha_queue.store.contract import Attendant, Description, Store, Worker
 from asha_queue.store.server_facts import lengths
 from asha_queue.views.versions import left_alone, of
@@ -28,7 +30,7 @@ def experiments(store: Store, alive: Sequence[Worker], url: str) -> Iterator[Fin
     troubles: list[Finding] = []
     opened = [found for found in _all(store, troubles) if found.state == "open"]
     for experiment in opened:
-        troubles += _led(experiment)
+        troubles += _led(experiment, store.attendants())
         troubles += _served(experiment, alive, url)
         troubles += _refused(experiment, store.refusals(experiment.uid), alive)
     yield from troubles
@@ -50,10 +52,14 @@ def _all(store: Store, troubles: list[Finding]) -> Iterator[Description]:
             troubles.append(Finding("experiments", "warning", str(error)))
 
 
-def _led(experiment: Description) -> Iterator[Finding]:
-    if not experiment.leader:
-        says = f"{experiment.name}: no coordinator leads it, so nothing new is decided"
-        yield Finding("experiments", "error", says, "start one: asha-queue coordinator")
+def _led(experiment: Description, alive: Sequence[Attendant]) -> Iterator[Finding]:
+    if experiment.leader:
+        return
+    says = f"{experiment.name}: no coordinator leads it, so nothing new is decided"
+    fields = ", ".join(later(experiment.specification))
+    if fields and alive and all(age(of(one.info)) < age(version()) for one in alive):
+        says += f"; it has {fields}, which those of earlier versions may not know"
+    yield Finding("experiments", "error", says, "start one: asha-queue coordinator")
 
 
 def _served(experiment: Description, alive: Sequence[Worker], url: str) -> Iterator[Finding]:

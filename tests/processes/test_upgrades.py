@@ -19,17 +19,18 @@ from asha_queue.store.journal import load_file
 from asha_queue.views import journal
 from tests.conftest import wait_until
 from tests.processes.lab import Lab
-from tests.processes.versions import LAST, Version, installed
+from tests.processes.versions import FIRST, LAST, Version, installed, source
 
 PROGRAM = """
-import json, time
+import json, pathlib, time
 from asha_queue import Experiment, uniform
 
 def train(trial):
     seen = json.loads((trial.checkpoint / "steps").read_text()) if trial.checkpoint else []
     assert len(seen) == trial.start
     for step in trial.steps():
-        time.sleep(0.05)
+        if not pathlib.Path(__file__).with_name("hurry").exists():
+            time.sleep(0.25)
         seen.append(step)
         trial.report(loss=trial.config["x"] + 1 / step)
         with trial.save() as folder:
@@ -37,9 +38,10 @@ def train(trial):
 
 experiment = Experiment(
     name="sums", train=train, space={"x": uniform(0, 1)}, metric="loss", mode="min", max_t=9,
-    reduction_factor=3, num_samples=36, seed=1, storage="runs",
+    reduction_factor=3, num_samples=TRIALS, seed=1, storage="runs",
 )
 """
+TRIALS = 48
 
 
 @pytest.fixture(scope="module")
@@ -54,9 +56,13 @@ def versions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Version]:
 
 @pytest.fixture
 def fleet(lab: Lab) -> Lab:
-    """A lab with the program, whose experiments say where they are stored."""
-    (lab.folder / "exp.py").write_text(PROGRAM)
+    """A lab with the program, which takes its time until it is told to hurry."""
+    (lab.folder / "exp.py").write_text(PROGRAM.replace("TRIALS", str(TRIALS)))
     return lab
+
+
+def hurry(lab: Lab) -> None:
+    (lab.folder / "hurry").touch()
 
 
 def call(lab: Lab, of: Version, *command: str) -> str:
@@ -146,10 +152,14 @@ def test_a_fleet_changes_its_version_piece_by_piece_while_an_experiment_goes_on(
 
     call(lab, new, "drain", "alpha")
     wait_until(lambda: launcher.poll() == 0, "the drained launcher ends", 40)
+    upgraded = lab.store.workers()[0].seen_at
+    launch(lab, new, "alpha")
+    wait_until(lambda: completed(lab, uid, "alpha", upgraded), "alpha trains again", 60)
+    hurry(lab)
     wait_until(finished(lab, uid), "the experiment ends", 90)
     entries = list(journal(lab.store, uid))
     assert check(entries) == []
-    assert len({e["trial"] for e in entries if e["type"] == "completed"}) == 36
+    assert len({e["trial"] for e in entries if e["type"] == "completed"}) == TRIALS
     assert [e for e in entries if e["type"] in ("failed", "lost", "warning")] == []
     assert restored_from(lab, uid, "alpha", "beta")
     exported = lab.folder / "runs" / "sums" / "journal.jsonl"
@@ -159,9 +169,9 @@ def test_a_fleet_changes_its_version_piece_by_piece_while_an_experiment_goes_on(
     # what one has exported is restored by the other, and goes on
     (lab.folder / "kept.jsonl").write_text(call(lab, old, "export", "sums"))
     lab.store.delete(uid)
-    assert "restored sums (finished): 36 trials" in call(lab, new, "restore", "kept.jsonl")
+    assert f"restored sums (finished): {TRIALS} trials" in call(lab, new, "restore", "kept.jsonl")
     assert list(journal(lab.store, uid)) == entries
-    call(lab, old, "extend", "sums", "--num-samples", "38")
+    call(lab, old, "extend", "sums", "--num-samples", str(TRIALS + 2))
     wait_until(finished(lab, uid), "the two more trials end", 60)
     assert check(journal(lab.store, uid)) == []
     successor.send_signal(signal.SIGTERM)
@@ -179,6 +189,7 @@ def test_each_version_leaves_alone_what_a_later_one_wrote_and_drives_the_rest(
     wait_until(lambda: len(lab.store.attendants()) == 2, "two coordinators")
     call(lab, versions["this"], "submit", "exp.py")
     uid = lab.store.names()["sums"]
+    hurry(lab)
     fields = lab.store.describe(uid).specification | {"name": "later", "colour": "red"}
     later = lab.store.submit("later", "later", fields)
     wait_until(finished(lab, uid), "the one that all know ends", 90)
@@ -223,3 +234,24 @@ def test_a_worker_leaves_newer_messages_and_experiments_to_others_and_trains_the
     send(lab, later, v=FORMAT)
     wait_until(lambda: lab.store.refusals(later), f"a refusal; {lab.log}")
     assert f"experiment test-{later} {newer}" in lab.store.refusals(later)["w@lab"]
+
+
+@pytest.mark.slow
+def test_what_the_first_version_has_begun_goes_on_under_this_one(
+    fleet: Lab, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    lab = fleet
+    first = {"PYTHONPATH": str(source(FIRST, tmp_path_factory.mktemp("first") / "source"))}
+    lab.worker("cpu0@alpha")
+    command = ("asha_queue", "run", "exp.py", "--broker", lab.broker, "--storage", "runs")
+    begun = lab.start(*command, **first)
+    wait_until(lambda: lab.store.names(), f"the first version has submitted; {lab.log}")
+    uid = lab.store.names()["sums"]
+    wait_until(lambda: len(completed(lab, uid, "alpha")) >= 4, "the first results", 60)
+    begun.kill()
+    hurry(lab)
+    lab.start("asha_queue", "coordinator")
+    wait_until(finished(lab, uid), "this version ends it", 90)
+    entries = list(journal(lab.store, uid))
+    assert check(entries) == []
+    assert len({e["trial"] for e in entries if e["type"] == "completed"}) == TRIALS
