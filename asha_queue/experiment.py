@@ -1,6 +1,7 @@
 """`Experiment`: a specification that can be run, and what running it here means."""
 
 import contextlib
+import math
 import secrets
 import signal
 import sys
@@ -29,7 +30,7 @@ from asha_queue.objectives.tracing import space_of
 from asha_queue.outlook import outlook
 from asha_queue.planning import Forecast
 from asha_queue.prior import informed
-from asha_queue.queue import Publisher
+from asha_queue.queue import QUEUE, Publisher
 from asha_queue.result import Result
 from asha_queue.settings import TICK
 from asha_queue.specification import Specification
@@ -119,7 +120,8 @@ class Experiment(Specification):
                 if cluster:
                     server = cluster
                 else:
-                    local = Local(Path.cwd(), workers, roots, place.url)
+                    queues = [*specification.every_queue, QUEUE]  # guests may use the usual one
+                    local = Local(Path.cwd(), workers, roots, place.url, [*dict.fromkeys(queues)])
                     server = where.Where(local.start(), "embedded server")
                 if flower:
                     watched = Flower(server.url)
@@ -288,7 +290,8 @@ def _coordinate(
     coordinator = drive.coordinator
     live = LivePoints(store, uid)
     next_show = next_tend = 0.0
-    hint_at: float | None = time.monotonic() + HINT_AFTER
+    #: When a queue that nobody serves is said to be so; each is said once.
+    hint_at = dict.fromkeys(coordinator.unserved, time.monotonic() + HINT_AFTER)
     aside: set[str] = set()
     try:
         while True:
@@ -315,11 +318,13 @@ def _coordinate(
                     if worker.aside and worker.aside not in aside:
                         aside.add(worker.aside)
                         shown.say(f"{worker.name} is set aside for a while: {worker.aside}")
-                if coordinator.workers:
-                    hint_at = None
-                elif hint_at and now >= hint_at:
-                    hint_at = None
-                    shown.say(_no_workers(coordinator.fold.specification.queue, local))
+                unserved = coordinator.unserved
+                for queue in [queue for queue in hint_at if queue not in unserved]:
+                    del hint_at[queue]
+                for queue, due in hint_at.items():
+                    if now >= due:
+                        hint_at[queue] = math.inf
+                        shown.say(_no_workers(queue, local))
             except StoreUnavailable as error:
                 if local:
                     local.tend()
@@ -334,7 +339,7 @@ def _coordinate(
 
 
 def _no_workers(queue: str, local: Local | None) -> str:
-    if local:
+    if local and local.server.owned:
         return f"no worker has started yet; {local.log} says why"
     return (
         f"no worker serves queue {queue!r} of this broker; start some with: asha-queue worker "

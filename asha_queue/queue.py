@@ -21,6 +21,7 @@ from kombu.exceptions import OperationalError
 from asha_queue import tls
 from asha_queue.errors import StoreUnavailable
 from asha_queue.search.configuration import short
+from asha_queue.search.rooms import QUEUE as QUEUE  # that of experiments that name no other
 from asha_queue.sentinel import Sentinels, is_sentinel
 from asha_queue.settings import FORMAT
 from asha_queue.store.contract import QueuedSegment
@@ -28,8 +29,6 @@ from asha_queue.where import without_password
 
 #: Name of the one Celery task.
 TASK = "asha_queue.train_segment"
-#: Name of the queue that carries the segments of experiments that name no other.
-QUEUE = "asha"
 #: Priorities of a Redis queue, 0 to 9.
 PRIORITIES = 10
 #: Beginning of every key that kombu writes: other applications on the database keep theirs.
@@ -129,7 +128,7 @@ class Publisher:
                             "attempt": segment.attempt,
                             "v": FORMAT,
                         },
-                        kwargsrepr=shown(segment),
+                        kwargsrepr=shown(segment, queue),
                         task_id=str(uuid.uuid4()),
                         queue=Queue(queue),  # by name only those declared are found
                         priority=priority(segment.bracket, segment.rung),
@@ -200,9 +199,11 @@ def priority(bracket: int, rung: int) -> int:
     return max(0, PRIORITIES - 1 - (rung + bracket))
 
 
-def shown(segment: QueuedSegment) -> str:
-    """A segment in one line, as people read it in Flower."""
+def shown(segment: QueuedSegment, queue: str = QUEUE) -> str:
+    """A segment in one line, as people read it in Flower; with its queue, if that is another than
+    usual."""
     again = f" attempt={segment.attempt}" if segment.attempt > 1 else ""
-    place = f"trial={segment.trial} rung={segment.rung}{again} →{segment.target}"
+    to = f" queue={queue}" if queue != QUEUE else ""
+    place = f"trial={segment.trial} rung={segment.rung}{again} →{segment.target}{to}"
     text = f"{place} {short(segment.config)}".rstrip()
     return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"

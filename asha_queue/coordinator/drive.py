@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from asha_queue.coordinator.exports import Exports
+from asha_queue.coordinator.fleet import Fleet
 from asha_queue.coordinator.loop import Coordinator
 from asha_queue.coordinator.repair import Publisher
 from asha_queue.coordinator.tracking import Tracking
@@ -22,7 +23,8 @@ SETTLED_WITHIN = 10.0
 
 class Drive:
     """A coordinator, its exports into `folder`, and its trackers; these are told the `broker`, and
-    load classes of the user's from `roots`. Without a broker there are none."""
+    load classes of the user's from `roots`. Without a broker there are none. Several in one process
+    share the `fleet`."""
 
     def __init__(
         self,
@@ -32,9 +34,10 @@ class Drive:
         folder: AnyStorage,
         broker: str | None = None,
         roots: Sequence[Path] = (),
+        fleet: Fleet | None = None,
     ) -> None:
         self.folder = opened(folder, QUICK)
-        self.coordinator = Coordinator(store, publisher, uid)
+        self.coordinator = Coordinator(store, publisher, uid, fleet)
         self.coordinator.before_finish = self._settle
         self._exports = Exports(store, uid, self.coordinator.fold.specification, self.folder)
         self._next_look = 0.0
@@ -103,7 +106,7 @@ class Drive:
         """Gives up the lead, so that another coordinator need not wait for it."""
         self._tracking.close()
         self._exports.close()
-        self.coordinator.leadership.resign()
+        self.coordinator.resign()
 
     def _settle(self) -> None:
         """The last of the leader's evictions: nothing may be evicted once it has finished."""

@@ -23,6 +23,8 @@ from asha_queue.store.journal import decides
 #: coordinator has to fold stays small beside the snapshot that it reads.
 SNAPSHOT_AFTER = 10_000
 SNAPSHOT_GROWTH = 0.1
+#: How much the last segment counts in the mean of what segments take.
+PACE = 0.1
 
 
 class Fold:
@@ -34,6 +36,9 @@ class Fold:
         self.uid = uid
         description = store.describe(uid)
         self.specification = Specification.from_json(description.specification)
+        self.submitted_at = description.submitted_at
+        #: Seconds that completed segments took lately, by queue.
+        self.seconds: dict[str, float] = {}
         self._begin()
         self._resume()
 
@@ -95,6 +100,10 @@ class Fold:
         self.seen = entry["id"]
         if decides(entry):
             self.last = entry["id"]
+        if entry["type"] == "completed":
+            queue, seconds = self.specification.queue_of(entry["reached"]), entry["seconds"]
+            before = self.seconds.get(queue, seconds)
+            self.seconds[queue] = before + PACE * (seconds - before)
 
 
 class FullFold(Fold):

@@ -8,25 +8,28 @@ Rules
   last entry that matters and is refused if another came since. Then: read, fold, decide again.
 * First schedule, then publish, then mark as published. Dying in between costs a second or a
   doubled message, and a doubled message is refused when it is claimed.
-* Outstanding segments are kept at slots + lead: workers find the next one waiting, and a
-  promotion overtakes queued new trials by its priority.
+* Outstanding segments are kept at slots + lead, for each queue by itself: workers find the next one
+  waiting, and a promotion overtakes queued new trials by its priority. `slots.py` says whose slots
+  they are, `rooms.py` what is decided where only some queues have room.
+* The queue of a segment follows from its target and the specification, whoever publishes it.
 * No decision waits for a model: the configurations that the next ones may ask for are made ahead.
 """
 
-import time
 import uuid
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
 from asha_queue import samplers
+from asha_queue.coordinator.fleet import LOOK_FOR_WORKERS, Fleet
 from asha_queue.coordinator.fold import Fold
 from asha_queue.coordinator.leadership import Leadership
 from asha_queue.coordinator.repair import Publisher, ensure_wanted, publish_due
-from asha_queue.coordinator.slots import Want, divide, lead
-from asha_queue.settings import TICK
-from asha_queue.store.contract import ScheduledSegment, Store, Worker
+from asha_queue.coordinator.slots import Account, Want, divide, fair, lead
+from asha_queue.search.rooms import Rooms
+from asha_queue.settings import CLOCK_STEP, TICK
+from asha_queue.store.contract import Claimant, ScheduledSegment, Store, Worker
 
-#: Seconds between two looks for workers while there is none.
-LOOK_FOR_WORKERS = 0.1
 #: Seconds between two looks of a coordinator that stands by.
 STAND_BY = 0.5
 #: States of an experiment in which nothing is decided any more, unless it is extended.
@@ -36,20 +39,29 @@ ENDED = ("finished", "cancelled")
 class Coordinator:
     """Drives one experiment while it leads it, and follows it while another one does."""
 
-    def __init__(self, store: Store, publisher: Publisher, uid: str) -> None:
+    def __init__(
+        self, store: Store, publisher: Publisher, uid: str, fleet: Fleet | None = None
+    ) -> None:
         self._store = store
         self._publisher = publisher
         self.uid = uid
         self.fold = Fold(store, uid)
         samplers.prepare(self.fold.specification)  # while it does not lead yet
         self.leadership = Leadership(store, uid)
-        #: Live workers that serve the experiment's queue, those that are set aside too.
+        self._fleet = fleet or Fleet(store)
+        self._clock = self._fleet.clock
+        self._queues = self.fold.specification.every_queue
+        #: Live workers that serve the experiment's queues, those that are set aside too.
         self.workers: list[Worker] = []
-        self._slots = 0
+        # The following are by queue.
+        self._slots = dict.fromkeys(self._queues, 0)
+        self._lead = dict.fromkeys(self._queues, 0)
+        self._share = dict.fromkeys(self._queues, 0.0)
+        self._accounts = {queue: Account() for queue in self._queues}
         self._alone = True
         #: Called, as the leader, when all trials have ended, before the experiment finishes.
         self.before_finish: Callable[[], None] = lambda: None
-        self._next_tick = 0.0
+        self._last_tick = self._next_tick = 0.0
 
     @property
     def ended(self) -> bool:
@@ -58,7 +70,12 @@ class Coordinator:
     @property
     def patience(self) -> float:
         """Seconds until the next turn is due if nothing happens before."""
-        return max(0.0, self._next_tick - time.monotonic())
+        return max(0.0, self._next_tick - self._clock())
+
+    @property
+    def unserved(self) -> list[str]:
+        """Its queues that no live worker serves."""
+        return [queue for queue in self._queues if not self._fleet.serving([queue])]
 
     def step(self) -> None:
         """A turn, then waits for the next event if there was nothing to do.
@@ -76,52 +93,124 @@ class Coordinator:
     def turn(self) -> bool:
         """One round: folds what is new, ticks if it is time, decides. False if nothing happened."""
         news = self.fold.catch_up()
-        if time.monotonic() >= self._next_tick:
+        if self._clock() >= self._next_tick:
             self._tick()
         if self.leadership.leading and not self.ended:
             news = self._decide() or news
             self.fold.suggestions.look_ahead(self.fold.search.started, self._allowed())
         return news
 
+    def resign(self) -> None:
+        """Gives up the lead, and what it claims."""
+        self.leadership.resign()
+        self._fleet.leave(self.uid)
+
     def _tick(self) -> None:
-        specification = self.fold.specification
-        everyone = self._store.workers()
-        self.workers = [w for w in everyone if specification.queue in w.info.get("queues", ())]
-        self.leadership.renew(self._wants())
+        fleet = self._fleet
+        fleet.look()
+        self.workers = fleet.serving(self._queues)
+        led = self.leadership.leading
+        claimed = self._renew()
+        if self.leadership.leading and not led:
+            claimed = self._renew()  # now that it knows what it is owed
         if self.leadership.leading and not self.ended:
             self._store.reap(self.uid)
-            publish_due(self._store, self._publisher, self.uid, specification.queue)
+            publish_due(self._store, self._publisher, self.uid, self._of)
             self.fold.keep()
-            ensure_wanted(self._store, self.uid, self.workers)
-        claims = [
-            Want(claimant.uid, claimant.wants, claimant.weight)
-            for claimant in self._store.claimants()
-            if claimant.queue == specification.queue
-        ]
-        able = sum(not worker.aside for worker in self.workers)
-        self._slots = divide(able, claims).get(self.uid, 0)
-        self._alone = all(claim.wants == 0 for claim in claims if claim.uid != self.uid)
+            ensure_wanted(self._store, self.uid, {q: fleet.serving([q]) for q in self._queues})
+            fleet.claim(claimed)
+            self._divide()
+        else:
+            fleet.leave(self.uid)
         pause = TICK if self.leadership.leading else STAND_BY
         pause = pause if self.workers else LOOK_FOR_WORKERS
-        self._next_tick = time.monotonic() + pause
+        self._last_tick = self._clock()
+        self._next_tick = self._last_tick + pause
 
-    def _wants(self) -> int:
-        """Slots that the experiment could use now."""
-        search, limit = self.fold.search, self.fold.specification.max_concurrent
-        if search.state != "open":
-            return 0
-        wants = search.outstanding + len(search.decide(len(self.workers)))
-        return wants if limit is None else min(wants, limit)
+    def _renew(self) -> Claimant:
+        """Takes or keeps the lead; returns what the experiment claims with it."""
+        led = self.leadership.leading
+        claims = self._claims() if led else {}
+        told = {queue: claim.to_json() for queue, claim in claims.items()}
+        wants = sum(claim.wants for claim in claims.values())
+        before = self.leadership.renew(wants, told or None)
+        if self.leadership.leading and not led:
+            for queue in before.keys() & self._accounts:  # where another has left off
+                self._accounts[queue] = Account(before[queue]["owed"])
+        weight, queue = self.fold.specification.weight, self._queues[0]
+        return Claimant(self.uid, wants, self.fold.submitted_at, weight, queue, told)
+
+    def _divide(self) -> None:
+        """Which slots of each queue are ours, for the next TICK."""
+        self._alone = True
+        for queue in self._queues:
+            able, wants = self._fleet.able(queue), self._fleet.wants(queue)
+            self._share[queue] = fair(able, wants)[self.uid]
+            # until the next tick it may come to want more than now, and what nobody wants is free
+            more = [replace(w, wants=max(w.wants, able)) if w.uid == self.uid else w for w in wants]
+            self._slots[queue] = slots = divide(able, more)[self.uid]
+            alone = all(want.wants == 0 for want in wants if want.uid != self.uid)
+            self._lead[queue] = lead(slots, alone, self.fold.seconds.get(queue))
+            self._alone = self._alone and alone
+
+    def _claims(self) -> dict[str, Want]:
+        """What the experiment claims of each queue."""
+        search, weight = self.fold.search, self.fold.specification.weight
+        wants = Counter[str]()
+        if search.state == "open":
+            room = {q: len(self._fleet.serving([q])) for q in self._queues}
+            wants = self._open()
+            for decision in search.decide(Rooms(self._within(sum(room.values())), room, self._of)):
+                wants[self._of(decision.target)] += 1
+        running = Counter(segment.target for segment in self._store.running(self.uid))
+        seconds = min(self._clock() - self._last_tick, CLOCK_STEP)
+        claims = {}
+        for queue in self._queues:
+            held = {t: n for t, n in search.open_by_level.items() if self._of(t) == queue}
+            waiting = [search.levels.index(t) for t, n in held.items() if n > running[t]]
+            claim = Want(
+                self.uid,
+                wants[queue],
+                weight,
+                holds=sum(n for target, n in running.items() if self._of(target) == queue),
+                open=sum(held.values()),
+                first=max(waiting, default=None),
+            )
+            claims[queue] = self._accounts[queue].settle(seconds, self._share[queue], claim)
+        return claims
+
+    def _of(self, target: int) -> str:
+        return self.fold.specification.queue_of(target)
+
+    def _open(self) -> Counter[str]:
+        """Open segments by queue."""
+        found = Counter[str]()
+        for target, segments in self.fold.search.open_by_level.items():
+            found[self._of(target)] += segments
+        return found
+
+    def _within(self, segments: int) -> int:
+        """How many of these may be open beside those that are."""
+        limit = self.fold.specification.max_concurrent
+        if limit is None:
+            return segments
+        return max(0, min(segments, limit - self.fold.search.outstanding))
 
     def _allowed(self) -> int:
         """Segments that may be outstanding."""
-        allowed = self._slots + lead(self._slots, self._alone)
+        allowed = sum(self._slots.values()) + sum(self._lead.values())
         limit = self.fold.specification.max_concurrent
         return allowed if limit is None else min(allowed, limit)
 
+    def _room(self) -> Rooms:
+        """What may be scheduled now."""
+        held = self._open()
+        room = {q: max(0, self._slots[q] + self._lead[q] - held[q]) for q in self._queues}
+        return Rooms(self._within(sum(room.values())), room, self._of)
+
     def _decide(self) -> bool:
         """Schedules what free slots call for, or finishes; True if the journal has grown."""
-        search, specification = self.fold.search, self.fold.specification
+        search = self.fold.search
         request = uuid.uuid4().hex
         if search.finished:
             self.before_finish()
@@ -129,14 +218,14 @@ class Coordinator:
                 self.uid, self.fold.last, request, by=self.leadership.who, reason="all trials ended"
             )
             return answer == "ok"
-        decisions = search.decide(max(0, self._allowed() - search.outstanding))
+        decisions = search.decide(self._room())
         if not decisions:
             return False
         new = sum(decision.rung == 0 for decision in decisions)
         # a single worker's run is repeatable, and no other experiment waits for its sampler
         fresh = self._allowed() == 1 and self._alone
         configs = iter(self.fold.suggestions.suggest(search.started, new, fresh))
-        if time.monotonic() >= self._next_tick:
+        if self._clock() >= self._next_tick:
             return True  # that took a while: renew the lead before anything is decided
         segments = [
             ScheduledSegment(
@@ -151,5 +240,5 @@ class Coordinator:
         ]
         if self._store.schedule(self.uid, self.fold.last, request, segments) != "ok":
             return True  # something happened meanwhile: fold it, then decide again
-        publish_due(self._store, self._publisher, self.uid, specification.queue)
+        publish_due(self._store, self._publisher, self.uid, self._of)
         return True

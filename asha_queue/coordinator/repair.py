@@ -1,6 +1,6 @@
 """What a leader does once a second: hand on lost segments, publish again what nobody claimed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from asha_queue.errors import ProgramError
@@ -17,17 +17,26 @@ class Publisher(Protocol):
         """Sends one message per segment; raises StoreUnavailable when the broker takes none."""
 
 
-def publish_due(store: Store, publisher: Publisher, uid: str, queue: str) -> None:
-    """Publishes every queued segment whose time to be published has come."""
+def publish_due(
+    store: Store, publisher: Publisher, uid: str, queue_of: Callable[[int], str]
+) -> None:
+    """Publishes every queued segment whose time to be published has come, each to the queue of its
+    level."""
     while segments := store.due(uid, BATCH):
-        publisher.publish(uid, segments, queue)
-        store.published(uid, [(s.trial, s.rung, s.attempt) for s in segments])
+        by_queue: dict[str, list[QueuedSegment]] = {}
+        for segment in segments:
+            by_queue.setdefault(queue_of(segment.target), []).append(segment)
+        for queue, group in by_queue.items():
+            publisher.publish(uid, group, queue)
+            store.published(uid, [(s.trial, s.rung, s.attempt) for s in group])
 
 
-def ensure_wanted(store: Store, uid: str, workers: list[Worker]) -> None:
-    """Raises ProgramError when every live worker has refused the experiment's program."""
+def ensure_wanted(store: Store, uid: str, workers: Mapping[str, Sequence[Worker]]) -> None:
+    """Raises ProgramError when every live worker of one of its queues has refused the experiment's
+    program; `workers` are those of each queue."""
     refusals = store.refusals(uid)
-    if workers and all(worker.name in refusals for worker in workers):
-        reasons = sorted({refusals[worker.name] for worker in workers})
-        names = ", ".join(sorted(worker.name for worker in workers))
-        raise ProgramError(f"no worker can run this program ({names}): " + "; ".join(reasons))
+    for group in workers.values():
+        if group and all(worker.name in refusals for worker in group):
+            reasons = sorted({refusals[worker.name] for worker in group})
+            names = ", ".join(sorted(worker.name for worker in group))
+            raise ProgramError(f"no worker can run this program ({names}): " + "; ".join(reasons))

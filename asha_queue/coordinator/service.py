@@ -14,6 +14,7 @@ from pathlib import Path
 
 from asha_queue.coordinator.drive import Drive
 from asha_queue.coordinator.exports import falls_short
+from asha_queue.coordinator.fleet import Fleet
 from asha_queue.coordinator.loop import ENDED
 from asha_queue.coordinator.loss import told
 from asha_queue.coordinator.repair import Publisher
@@ -44,6 +45,7 @@ class Service:
         self._publisher = publisher
         self._folder = folder
         self._broker = broker
+        self._fleet = Fleet(store)
         self._drives: dict[str, Drive] = {}
         self._aside: dict[str, float] = {}
         self._said: dict[str, str] = {}
@@ -98,7 +100,9 @@ class Service:
                     self._whole[uid] = description.last
                 else:
                     self._drives[uid] = Drive(
-                        self._store, self._publisher, uid, folder, self._broker, [Path.cwd()]
+                        *(self._store, self._publisher, uid, folder, self._broker),
+                        roots=[Path.cwd()],
+                        fleet=self._fleet,
                     )
                     log.info("%s: taken up, its files go to %s", name, folder)
             except UnknownExperiment:

@@ -7,7 +7,8 @@ from asha_queue.doctor.finding import Finding
 from asha_queue.doctor.fleet import queues_of
 from asha_queue.errors import NewerFormat, UnknownExperiment
 from asha_queue.formats import age, version
-from asha_queue.queue import QUEUE, lists
+from asha_queue.queue import lists
+from asha_queue.search import rooms
 from asha_queue.specification import Specification
 from asha_queue.specification.stored import later
 from asha_queue.store.contract import Attendant, Description, Store, Worker
@@ -63,24 +64,29 @@ def _led(experiment: Description, alive: Sequence[Attendant]) -> Iterator[Findin
 
 
 def _served(experiment: Description, alive: Sequence[Worker], url: str) -> Iterator[Finding]:
-    queue = experiment.specification.get("queue", QUEUE)
-    if any(queue in queues_of(worker) for worker in alive):
-        return
-    waiting = lengths(url, lists(queue))
-    says = f"{experiment.name}: no live worker serves its queue {queue}; {waiting} messages wait"
-    yield Finding("queues", "error", says, f"start workers with --queue {queue}")
+    for queue in rooms.queues_of(experiment.specification):
+        if any(queue in queues_of(worker) for worker in alive):
+            continue
+        waiting = lengths(url, lists(queue))
+        says = (
+            f"{experiment.name}: no live worker serves its queue {queue}; {waiting} messages wait"
+        )
+        yield Finding("queues", "error", says, f"start workers with --queue {queue}")
 
 
 def _refused(
     experiment: Description, refusals: dict[str, str], alive: Sequence[Worker]
 ) -> Iterator[Finding]:
-    queue = experiment.specification.get("queue", QUEUE)
-    could = {worker.name for worker in alive if queue in queues_of(worker)}
+    by_queue = [
+        {worker.name for worker in alive if queue in queues_of(worker)}
+        for queue in rooms.queues_of(experiment.specification)
+    ]
+    could = set().union(*by_queue)
     reasons: dict[str, list[str]] = defaultdict(list)
     for worker, reason in sorted(refusals.items()):
         if worker in could:
             reasons[reason].append(worker)
-    everyone = could <= refusals.keys()
+    everyone = any(group and group <= refusals.keys() for group in by_queue)
     for reason, who in reasons.items():
         says = f"{experiment.name} is refused by {', '.join(who)}: {reason}"
         # the reason of a node says what to do there

@@ -24,15 +24,22 @@ DRAIN = 15.0
 
 
 class Local:
-    """Server and workers of a directory; the workers run beside the server, under its owner."""
+    """Server and workers of a directory; the workers run beside the server, under its owner, and
+    serve all `queues`: this machine stands for every class."""
 
     def __init__(
-        self, directory: Path, workers: int | None, programs: Sequence[Path], storage: str
+        self,
+        directory: Path,
+        workers: int | None,
+        programs: Sequence[Path],
+        storage: str,
+        queues: Sequence[str],
     ) -> None:
         self.server = Server(directory)
         self._workers = workers
         self._programs = programs
         self._storage = storage
+        self._queues = queues
         self._launcher: subprocess.Popen[bytes] | None = None
 
     def start(self) -> str:
@@ -67,6 +74,8 @@ class Local:
         command += ["--log", str(self.log)]
         for folder in self._programs:
             command += ["--programs", str(folder)]
+        for queue in self._queues:
+            command += ["--queue", queue]
         environment = os.environ | {"ASHA_QUEUE_BROKER": self.server.url, COMMANDS: "1"}
         with self.log.open("ab") as log:
             self._launcher = start(command, log, environment, signal.SIGTERM)

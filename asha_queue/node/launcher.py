@@ -280,11 +280,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--workers", type=_workers, help="CPU workers, or auto (default): one per GPU"
     )
     parser.add_argument("--programs", action="append", type=Path, default=[])
+    parser.add_argument("--queue", action="append", dest="queues")
     parser.add_argument("--storage")
     parser.add_argument("--log", type=Path)
     parser.add_argument("--drain-timeout", type=float, default=DRAIN)
     parser.add_argument("--with-parent", action="store_true")
     options = vars(parser.parse_args(arguments))
+    options["queues"] = options["queues"] or [QUEUE]
     broker = where.broker()
     if broker is None:
         sys.exit("asha-queue: no broker; set ASHA_QUEUE_BROKER to its URL")

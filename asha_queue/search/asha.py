@@ -5,7 +5,8 @@ Rules
 1. A slot is free: look at the levels from the highest below the top downward. The first at which
    a rung has a promotable trial promotes its best one; of several brackets the lowest goes first.
    If none has, the next new trial is started, in the bracket that `brackets.py` says; if all were
-   started, the slot stays free until a result arrives.
+   started, the slot stays free until a result arrives. A slot of a class of machines looks at the
+   levels of its class only (`rooms.py`).
 2. Each bracket has rungs of its own; rung k of bracket s is at level k + s. What is promotable is
    said in `rung.py`, for several metrics in `front.py`: the best floor(n / eta) of all n results of
    a rung, those promoted before included, less those promoted before. Never "the best of those
@@ -41,6 +42,7 @@ Algorithm 2.
 """
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self, cast
@@ -52,6 +54,7 @@ from asha_queue.search.goal import Goal, Goals
 from asha_queue.search.hedge import Doubt, Hedge
 from asha_queue.search.pasha import Pasha
 from asha_queue.search.plan import Plan
+from asha_queue.search.rooms import Rooms
 from asha_queue.search.rung import Explanation, Ranking
 from asha_queue.search.variants import AnyRung, Stopping
 
@@ -101,6 +104,11 @@ class Asha:
         return min(top, self._pasha.top) if self._pasha else top
 
     @property
+    def levels(self) -> tuple[int, ...]:
+        """The levels of the ladder, as it was extended."""
+        return self._ladder.levels
+
+    @property
     def goal(self) -> Goal | Goals:
         """What trials are compared by."""
         return self._goal
@@ -121,32 +129,51 @@ class Asha:
         return len(self._open)
 
     @property
+    def open_by_level(self) -> Counter[int]:
+        """Open segments by the level that they train up to."""
+        levels, brackets = self._ladder.levels, self._brackets
+        return Counter(levels[brackets[trial] + rung] for trial, rung in self._open.items())
+
+    @property
     def finished(self) -> bool:
         """Whether there is nothing left to do, unless it is extended or retried."""
         if self._state != "open":
             return self._state in _ENDED
         return not self._open and self.started == self._num_trials and not self.decide(1)
 
-    def decide(self, slots: int) -> list[Decision]:
-        """The segments that at most `slots` free slots should train next, in this order."""
+    def decide(self, slots: int | Rooms) -> list[Decision]:
+        """The segments that at most `slots` free slots should train next, in this order; or as many
+        as there is room for in each class of machines."""
         decisions: list[Decision] = []
-        if self._state != "open":
+        rooms = Rooms(slots) if isinstance(slots, int) else slots
+        if self._state != "open" or rooms.left <= 0:
             return decisions
-        tests = self._hedges[0].tests(slots)  # nobody hedges with several brackets
-        decisions += [self._decision(trial, 0, rung + 1) for trial, rung in tests]
+        levels = self._ladder.levels
+        tests = []
+        for trial, rung in self._hedges[0].tests(rooms.left):  # no one hedges with several brackets
+            if rooms.at(levels[rung + 1]) > 0:
+                rooms.take(levels[rung + 1], 1)
+                tests.append((trial, rung))
+                decisions.append(self._decision(trial, 0, rung + 1))
         for level in range(self.top - 1, -1, -1):
             for bracket in range(min(level + 1, self._brackets.number)):
-                room, rung = slots - len(decisions), level - bracket
+                room, rung = rooms.at(levels[level + 1]), level - bracket
                 if room <= 0:
-                    return decisions
+                    continue
                 everyone = self._hedges[bracket].open(rung)
                 best = self._rungs[bracket][rung].promotable(room + len(tests), everyone)
                 if best:
                     others = [trial for trial in best if (trial, rung) not in tests]
                     others = others[:room]
+                    rooms.take(levels[level + 1], len(others))
                     decisions += [self._decision(trial, bracket, rung + 1) for trial in others]
-        room = min(slots - len(decisions), self._num_trials - self.started)
+        room = min(rooms.left, self._num_trials - self.started)
+        if self._brackets.number == 1:
+            room = min(room, rooms.at(levels[0]))
         for trial, bracket in enumerate(self._brackets.next(room), self.started):
+            if rooms.at(levels[bracket]) <= 0:
+                break
+            rooms.take(levels[bracket], 1)
             decisions.append(self._decision(trial, bracket, 0))
         return decisions
 

@@ -19,7 +19,8 @@
    smallest.
 8. Where the variant is "delayed", a rung promotes at most floor(n / eta) trials in all. Where it is
    "stopping", a trial goes on if it was among the best floor(n / eta) when its result arrived, or
-   if n < eta then, instead of rule 1; and no trial is started while one that goes on is not.
+   if n < eta then, instead of rule 1; and no trial is started while one that goes on is not, if
+   both are for the same class of machines (`rooms.py`).
    Where it is "pasha", which level was the top is held by rule 5 only.
 9. While an experiment is paused nothing new is scheduled, and it does not finish. It is extended
    upward only; `extended` and `retried` open what was finished; after `cancelled` nothing happens.
@@ -32,12 +33,14 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from asha_queue.errors import AshaQueueError, SpecificationError
 from asha_queue.search.asha import Asha
 from asha_queue.search.plan import Plan
 from asha_queue.search.ranks import Ranks
+from asha_queue.search.rooms import queue_of
 from asha_queue.search.shares import due_bracket
 from asha_queue.search.standings import Standings
 
@@ -98,6 +101,7 @@ class _Checker:
         self._goal = plan.goal
         self._grid_size = plan.grid_size
         self._num_trials = plan.num_trials
+        self._class = partial(queue_of, experiment)
         self._trials: dict[int, _Trial] = {}
         self._brackets = plan.brackets
         self._variant = plan.variant
@@ -180,8 +184,9 @@ class _Checker:
             due = due_bracket(self._levels, self._eta, self._begun)
             if trial is None and bracket != due:
                 self._say(entry, f"started in bracket {bracket}, but bracket {due} is due")
-            top = len(self._levels) - 1
-            if left := [(t, k) for t, k in self._going if self._trials[t].bracket + k < top]:
+            if left := [
+                one for one in self._going if self._class_above(*one) == self._class(levels[0])
+            ]:
                 self._say(entry, "started, while trial {}, rung {}, goes on".format(*min(left)))
             if trial is None:
                 self._trials[name] = _Trial(bracket)
@@ -228,6 +233,11 @@ class _Checker:
                 f"promoted out of rung {below} with rank {rank} of {n}, "
                 f"when only the best {cut} may be",
             )
+
+    def _class_above(self, trial: int, rung: int) -> str | None:
+        """The class in which a trial goes on out of a rung; None above the top."""
+        above = self._trials[trial].bracket + rung + 1
+        return self._class(self._levels[above]) if above < len(self._levels) else None
 
     def _cut(self, bracket: int, rung: int) -> int:
         """How many of the best of a rung are candidates."""

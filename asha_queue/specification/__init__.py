@@ -20,9 +20,10 @@ from asha_queue.formats import newer
 from asha_queue.search.goal import Goal, Goals, bounds, modes_of, named
 from asha_queue.search.ladder import Ladder
 from asha_queue.search.plan import Plan, conflict
+from asha_queue.search.rooms import queue_of, queues_of
 from asha_queue.search.space import Space
 from asha_queue.settings import NAME
-from asha_queue.specification import command, trackers
+from asha_queue.specification import classes, command, trackers
 from asha_queue.specification.fields import STUDY, Fields
 from asha_queue.specification.problems import FILLED, line, no_grid, told
 from asha_queue.specification.program import reference
@@ -66,6 +67,11 @@ class Specification(Fields):
     @classmethod
     def _known(cls, given: Any) -> Any:
         return told(lambda: trackers.named(given))
+
+    @field_validator("queues", mode="before")
+    @classmethod
+    def _class(cls, queues: Any) -> Any:
+        return told(lambda: classes.named(queues))
 
     @field_validator("metric")
     @classmethod
@@ -154,6 +160,8 @@ class Specification(Fields):
             )
         if wrong := conflict(self.plan):
             raise ValueError(wrong)
+        if wrong := classes.misfit(self.queues, self.queue, self.ladder.levels):
+            raise ValueError(wrong)
         return self
 
     @model_validator(mode="after")
@@ -226,6 +234,15 @@ class Specification(Fields):
     def num_trials(self) -> int:
         """New trials in all: `num_samples` for each point of the grid."""
         return self.num_samples * self._parameters.grid_size
+
+    @property
+    def every_queue(self) -> list[str]:
+        """The queues that its segments go to, that of the first level first."""
+        return queues_of({"queue": self.queue, "queues": self.queues})
+
+    def queue_of(self, target: int) -> str:
+        """The queue of segments that train up to `target`."""
+        return queue_of({"queue": self.queue, "queues": self.queues}, target)
 
     @property
     def drawn_seed(self) -> int:

@@ -140,6 +140,11 @@ class Fields(BaseModel):
         description="1 to 64 letters, digits, '_' or '-', beginning with a letter or a digit: the "
         "queue whose workers train it",
     )
+    queues: dict[str, str] = Field(
+        default={},
+        description="a dict from levels to the queues whose workers train from there on, such as "
+        "{1: 'cpu', 16: 'gpu'}, in the place of queue",
+    )
     storage: str = Field(
         default="asha-runs",
         min_length=1,

@@ -254,8 +254,9 @@ class Store(Protocol):
 
     # -- the fleet -----------------------------------------------------------------------------
 
-    def lead(self, uid: str, who: str, wants: int) -> Lead:
-        """Takes or renews leadership; `wants` (slots it could use now) is kept for `claimants`.
+    def lead(self, uid: str, who: str, wants: int, claims: Json | None = None) -> Lead:
+        """Takes or renews leadership; `wants` (slots it could use now) is kept for `claimants`, and
+        so is what it `claims` of each queue, if given, which the next leader hears too.
 
         A leader that misses its renewals is replaced after LEADER_LEASE; after LEADER_SILENT if the
         server has seen the end of its connection, as it does when a process is killed."""

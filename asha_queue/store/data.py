@@ -148,23 +148,27 @@ class Eviction:
 
 @dataclass(frozen=True, slots=True)
 class Lead:
-    """Who leads an experiment, in which term, and whether it is the caller."""
+    """Who leads an experiment, in which term, and whether it is the caller; and what was claimed
+    for it last, by whoever led it then."""
 
     term: int
     leader: str
     leading: bool
+    claims: Json = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Claimant:
     """An open experiment with a live leader, the slots that it could use now, its weight beside the
-    others and the queue whose workers serve it."""
+    others and the queue whose workers serve it; and what its leader claims of each queue, which
+    leaders alone understand."""
 
     uid: str
     wants: int
     submitted_at: float
     weight: float
     queue: str
+    claims: Json = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

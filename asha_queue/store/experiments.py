@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from asha_queue import formats
+from asha_queue.search.rooms import QUEUE, queues_of
 from asha_queue.settings import FORMAT
 from asha_queue.store import journal, keys
 from asha_queue.store.connection import Part
@@ -19,9 +20,8 @@ from asha_queue.store.contract import (
     Snapshot,
 )
 
-#: Weight and queue of what the first version submitted, which had neither.
+#: Weight of what the first version submitted, which had none.
 WEIGHT: Final = 1.0
-QUEUE: Final = "asha"
 
 
 def policy(specification: Json) -> dict[str, str | int]:
@@ -29,7 +29,7 @@ def policy(specification: Json) -> dict[str, str | int]:
     return {
         "retries": int(specification.get("retries", 1)),
         "weight": repr(float(specification.get("weight", WEIGHT))),
-        "queue": str(specification.get("queue", QUEUE)),
+        "queue": queues_of(specification)[0],
     }
 
 
@@ -149,13 +149,21 @@ class Experiments(Part):
         points = [journal.decode(_fields(pairs)["data"]) for _, pairs in rows]
         return points, rows[-1][0] if rows else seen
 
-    def lead(self, uid: str, who: str, wants: int) -> Lead:
+    def lead(self, uid: str, who: str, wants: int, claims: Json | None = None) -> Lead:
         self._connection.provide()
         where, mine = [keys.experiment(uid)], self._connection.identity()
-        term, leader, silent = self._connection.find(uid, "lead", where, who, wants, mine, "")
+        told = "" if claims is None else journal.encode(claims)
+
+        def ask(gone: str) -> list[str]:
+            answer: list[str] = self._connection.find(
+                uid, "lead", where, who, wants, mine, gone, told
+            )
+            return answer
+
+        term, leader, silent, before = ask("")
         if silent and not self._connection.lives(silent):
-            term, leader, _ = self._connection.find(uid, "lead", where, who, wants, mine, leader)
-        return Lead(term=int(term), leader=leader, leading=leader == who)
+            term, leader, _, before = ask(leader)
+        return Lead(int(term), leader, leader == who, _claims(before))
 
     def resign(self, uid: str, who: str) -> None:
         self._connection.run("resign", [keys.experiment(uid)], who)
@@ -163,10 +171,22 @@ class Experiments(Part):
     def claimants(self) -> list[Claimant]:
         rows = self._connection.run("claimants", [keys.NAMES], keys.experiment(""))
         found = [
-            Claimant(uid, int(wants), float(since), float(weight or WEIGHT), queue or QUEUE)
-            for uid, wants, since, weight, queue in rows
+            Claimant(
+                uid=uid,
+                wants=int(wants),
+                submitted_at=float(since),
+                weight=float(weight or WEIGHT),
+                queue=queue or QUEUE,
+                claims=_claims(claims),
+            )
+            for uid, wants, since, weight, queue, claims in rows
         ]
         return sorted(found, key=lambda claimant: (claimant.submitted_at, claimant.uid))
+
+
+def _claims(text: str) -> Json:
+    claims: Json = journal.decode(text) if text else {}
+    return claims
 
 
 def _fields(pairs: list[str]) -> dict[str, str]:

@@ -30,8 +30,9 @@ The experiment's hash: v, name, specification (JSON), retries, weight, queue, st
 pause drains what runs), num_samples and max_t (once extended), submitted_at, last (id of the last
 decision-relevant entry), request (of the last decision accepted), trials (how many were started),
 clock and tick (the lease clock, and server time of its last tick), leader, leader_client (id of its
-connection), term, leader_until, wants, stale. Times in µs, except submitted_at (s). What the first
-version wrote has neither weight nor queue nor draining.
+connection), term, leader_until, wants, claims (of each queue, JSON) and claims_of (the leader that
+made them), stale. Times in µs, except submitted_at (s). What the first version wrote has neither
+weight nor queue nor draining.
 
 A trial's record: bracket, rung, target, attempt, state, config (JSON), publications; token, claim,
 worker and started (= token once started) of its newest claim; ended_token, ended_claim, ended_how

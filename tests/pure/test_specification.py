@@ -81,6 +81,7 @@ def test_fields_that_are_not_given_have_their_defaults() -> None:
         "weight": 1.0,
         "max_concurrent": None,
         "queue": "asha",
+        "queues": {},
         "storage": "asha-runs",
         "trackers": [],
         "keep_checkpoints": "needed",

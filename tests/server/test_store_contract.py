@@ -23,6 +23,7 @@ from asha_queue.store.contract import (
     Claim,
     Eviction,
     Json,
+    Lead,
     Outcome,
     ScheduledSegment,
     Snapshot,
@@ -917,6 +918,23 @@ def test_leadership_passes_on_when_it_is_not_renewed(side: Side, store: Store) -
     store.resign(UID, "you")
     assert store.describe(UID).leader == ""
     assert store.lead(UID, "me", 5).term == 3
+
+
+def test_claims_are_those_of_the_present_leader_and_the_next_one_hears_them(
+    side: Side, store: Store
+) -> None:
+    first, second = {"cpu": {"wants": 3, "owed": -2.5}}, {"gpu": {"wants": 1, "owed": 0.0}}
+    assert store.lead(UID, "me", 3, first).claims == {}
+    assert store.lead(UID, "me", 3, first) == Lead(1, "me", True, first)
+    assert [one.claims for one in store.claimants()] == [first]
+    assert store.lead(UID, "me", 3).claims == first, "nothing new is claimed"
+    assert store.lead(UID, "you", 4, second).claims == first
+    assert [one.claims for one in store.claimants()] == [first], "who does not lead claims nothing"
+    side.advance(LEADER_LEASE + 1)
+    assert store.lead(UID, "you", 4) == Lead(2, "you", True, first)
+    assert [(one.wants, one.claims) for one in store.claimants()] == [(4, {})]
+    store.lead(UID, "you", 4, second)
+    assert [one.claims for one in store.claimants()] == [second]
 
 
 def test_claimants_come_in_the_order_of_their_submission(side: Side, store: Store) -> None:

@@ -255,7 +255,8 @@ class Interleavings(RuleBasedStateMachine):
 
     @rule(who=st.integers(0, 1), wants=st.integers(0, 3))
     def a_coordinator_leads(self, who: int, wants: int) -> None:
-        self.call("lead", UID, f"coordinator {who}", wants)
+        claims = {"asha": {"wants": wants}} if wants else None
+        self.call("lead", UID, f"coordinator {who}", wants, claims)
         self.call("claimants")
 
     @rule(

@@ -478,6 +478,12 @@ def test_claimants_have_the_weight_and_queue_that_were_submitted(store: Store) -
     assert found == {UID: (1.0, "asha"), "other": (0.1 + 0.2, "big-gpus")}
 
 
+def test_the_queue_of_an_experiment_with_classes_is_that_of_the_first(store: Store) -> None:
+    store.submit("other", "letters", {"retries": 1, "queues": {"1": "cpu", "4": "gpu"}})
+    store.lead("other", "me", 1)
+    assert [one.queue for one in store.claimants()] == ["cpu"]
+
+
 def test_what_the_first_version_submitted_has_the_defaults(broker: str) -> None:
     server = ServerSide(broker)
     server.store.submit(UID, "digits", SPECIFICATION)

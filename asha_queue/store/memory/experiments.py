@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from asha_queue import formats, settings
 from asha_queue.errors import ProtocolError
+from asha_queue.search.rooms import queues_of
 from asha_queue.store.contract import (
     Claimant,
     Decided,
@@ -178,15 +179,18 @@ class Experiments(Fleet):
             for r in found[:limit]
         ]
 
-    def lead(self, uid: str, who: str, wants: int) -> Lead:
+    def lead(self, uid: str, who: str, wants: int, claims: Json | None = None) -> Lead:
         experiment, now = self._find(uid), self.clock()
+        before = clean(experiment.claims)
         if experiment.leader != who:
             if experiment.leader_until > now:
-                return Lead(experiment.term, experiment.leader, leading=False)
+                return Lead(experiment.term, experiment.leader, False, before)
             experiment.term += 1
         experiment.leader, experiment.wants = who, wants
         experiment.leader_until = now + settings.LEADER_LEASE
-        return Lead(experiment.term, who, leading=True)
+        if claims is not None:
+            experiment.claims, experiment.claims_of = clean(claims), who
+        return Lead(experiment.term, who, True, before)
 
     def resign(self, uid: str, who: str) -> None:
         experiment = self.memory.experiments.get(uid)
@@ -200,7 +204,8 @@ class Experiments(Fleet):
                 wants=e.wants,
                 submitted_at=e.submitted_at,
                 weight=float(e.specification.get("weight", 1.0)),
-                queue=e.specification.get("queue", "asha"),
+                queue=queues_of(e.specification)[0],
+                claims=clean(e.claims) if e.claims_of == e.leader else {},
             )
             for e in self.memory.experiments.values()
             if e.state == "open" and e.leader_until > self.clock()

@@ -89,6 +89,9 @@ class Experiment:
     leader_until: float = 0.0
     term: int = 0
     wants: int = 0
+    #: What was claimed last of each queue, and by which leader.
+    claims: Json = field(default_factory=dict)
+    claims_of: str = ""
     stale: int = 0
     journal: list[Json] = field(default_factory=list)
     snapshot: Snapshot | None = None
