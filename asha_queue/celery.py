@@ -9,7 +9,10 @@ from asha_queue.queue import QUEUE, make_app
 from asha_queue.training import task
 from asha_queue.training.processes import QUEUES
 
-_broker = where.broker()
+try:
+    _broker = where.broker()
+except StoreError as error:
+    sys.exit(f"asha-queue: {error}")
 if _broker is None:
     sys.exit(
         "asha-queue: no broker; set ASHA_QUEUE_BROKER to its URL, as in redis://localhost:6379/0, "

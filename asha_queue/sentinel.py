@@ -44,15 +44,15 @@ class Sentinels:
         """Raises StoreError, saying what is wrong; never with the password in it."""
         try:
             parts = urlsplit(url)  # refuses brackets without their other half
-        except ValueError as error:
-            raise _wrong(str(error)) from None
+        except ValueError:  # whose text may hold the password
+            raise _wrong("its hosts cannot be read") from None
         login, _, hosts = parts.netloc.rpartition("@")
         if "@" in parts.path + parts.query + parts.fragment or parts.fragment:
             raise _wrong("in a password, write % / ? # @ as %25 %2F %3F %23 %40")
         username, _, password = login.partition(":")
         database = parts.path.removeprefix("/")
-        if database and not database.isdecimal():
-            raise _wrong(f"the database is a number, not {database!r}")
+        if database and not re.fullmatch("[0-9]{1,6}", database):
+            raise _wrong(f"the database is a number, not {database[:40]!r}")
         options = parse_qs(parts.query, keep_blank_values=True)
         if unknown := sorted(options.keys() - {"master", "sentinel_password"}):
             raise _wrong(f"there is no option {unknown[0]!r}")

@@ -16,6 +16,7 @@ Rules
 """
 
 import os
+import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +26,7 @@ from urllib.parse import urlsplit
 from asha_queue.errors import SpecificationError
 from asha_queue.specification import Specification
 from asha_queue.specification.fields import STUDY
+from asha_queue.urls import holds_secret
 
 
 class Trained(NamedTuple):
@@ -46,13 +48,12 @@ def results(source: str, specification: Specification) -> list[Trained]:
             f"{specification.name!r} has the metrics {', '.join(specification.metric)}"
         )
     place, _, name = source.removeprefix(STUDY).rpartition("/")
-    if password := urlsplit(place).password or "":
-        if not password.startswith("$"):
-            raise SpecificationError(
-                "warm_start: a storage is part of the journal and must not hold its password; "
-                "write it as a variable of the environment, such as optuna:postgresql://"
-                "user:$PASSWORD@host/database/study"
-            )
+    if holds_secret(place):
+        raise SpecificationError(
+            "warm_start: a storage is part of the journal and must not hold its password; "
+            "write it as a variable of the environment, such as optuna:postgresql://"
+            "user:$PASSWORD@host/database/study"
+        )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Optuna's, that a storage is experimental
@@ -63,9 +64,10 @@ def results(source: str, specification: Specification) -> list[Trained]:
             f"'asha-queue[optuna]', and the driver of its database"
         ) from None
     except Exception as error:
-        told = str(error).partition("\n")[0]
-        if secret := os.path.expandvars(password):
-            told = told.replace(secret, "***")
+        told = str(error).partition("\n")[0].replace(os.path.expandvars(place), place)
+        for name in re.findall(r"\$\{?(\w+)", place):
+            if secret := os.environ.get(name):
+                told = told.replace(secret, f"${name}")
         raise SpecificationError(
             f"warm_start={source!r}: the storage {place!r} cannot be opened: {told}"
         ) from None

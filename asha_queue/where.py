@@ -8,14 +8,17 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit
 
 from asha_queue.errors import StorageError
+from asha_queue.urls import server_url
 
 #: Folder of runs, and of the embedded server's data, below the working directory.
 DEFAULT_STORAGE = "asha-runs"
 #: File in which a running embedded server leaves its URL (mode 0600: it holds the password).
 ADDRESS_FILE = Path(DEFAULT_STORAGE) / ".valkey" / "address"
+#: Variables of the environment that name the broker.
+VARIABLES = ("ASHA_QUEUE_BROKER", "CELERY_BROKER_URL")
 #: The schemes of storage URLs, and the packages that know them, which extras bring.
 PACKAGES = {"s3": ("s3fs", "s3"), "gs": ("gcsfs", "gcs"), "az": ("adlfs", "azure")}
 
@@ -33,12 +36,14 @@ class Where:
 
 def broker(explicit: str | None = None, *, embedded: bool = True) -> Where | None:
     """The broker's URL: `explicit`, ASHA_QUEUE_BROKER, CELERY_BROKER_URL, or, if `embedded`, the
-    server of the working directory when one has left its address there; else None."""
+    server of the working directory when one has left its address there; else None.
+
+    Raises StoreError, which shows no password, for what is not the URL of a server."""
     if explicit:
-        return Where(explicit, "--broker")
-    for variable in ("ASHA_QUEUE_BROKER", "CELERY_BROKER_URL"):
+        return Where(server_url(explicit), "--broker")
+    for variable in VARIABLES:
         if url := os.environ.get(variable):
-            return Where(url, variable)
+            return Where(server_url(url), variable)
     address = Path.cwd() / ADDRESS_FILE
     if embedded and address.is_file():
         return Where(address.read_text().strip(), "embedded server of this directory")
@@ -92,15 +97,14 @@ def storage_root(text: str) -> str:
 
 
 def without_password(url: str) -> str:
-    """The URL as it may be shown: user and passwords replaced by `***`."""
+    """The URL as it may be shown: user and passwords replaced by `***`. Where it is not clear what
+    is the password, as in one with a slash that was not written as %2F, more is replaced."""
     url = re.sub(r"([?&]\w*password=)[^&]*", r"\1***", url)
-    try:
-        parts = urlsplit(url)
-    except ValueError:  # what is no URL is said by whoever uses it
-        return url.partition("://")[0] + "://…"
-    if "@" not in parts.netloc:
+    scheme, separator, rest = url.partition("://")
+    _, at, shown = (rest if separator else scheme).rpartition("@")
+    if not at:
         return url
-    return urlunsplit(parts._replace(netloc="***@" + parts.netloc.rpartition("@")[2]))
+    return f"{scheme}://***@{shown}" if separator else f"***@{shown}"
 
 
 def user_of(url: str) -> str:

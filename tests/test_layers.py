@@ -53,6 +53,7 @@ ORDER = [
     "storage",
     "where",
     "tls",
+    "urls",
     "sentinel",
     "formats",
     "settings",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import click
 
+from asha_queue.cli.argv import hide_passwords
 from asha_queue.errors import AshaQueueError
 
 #: Each verb is the function of the same name in the module of the same name.
@@ -65,6 +66,12 @@ def root() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point: exit code 0, 1 (a check failed), 2 (an error, told in one message) or 130."""
+    if hide_passwords():
+        click.echo(
+            "asha-queue: a password on the command line is in the shell's history, and others "
+            "could see it for a moment: set ASHA_QUEUE_BROKER or FLOWER_BASIC_AUTH",
+            err=True,
+        )
     try:
         sys.exit(root.main(args=arguments, standalone_mode=False))
     except click.ClickException as error:

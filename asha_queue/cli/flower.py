@@ -23,6 +23,8 @@ DEFAULTS = {
     # the columns that say something about segments
     "FLOWER_TASKS_COLUMNS": "state,kwargs,result,runtime,worker,received",
 }
+#: Options of Flower's that are passwords: it takes them by its environment as well.
+SECRET = ("basic_auth=", "cookie_secret=", "oauth2_secret=", "broker_api=")
 
 
 def _known(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> list[str]:
@@ -76,8 +78,12 @@ def flower(port: int | None, address: str | None, broker: str | None, others: li
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
     _check(others)
-    # the broker's URL may hold a password, which has no place in a list of processes
+    # passwords have no place in a list of processes
     environment = os.environ | {"ASHA_QUEUE_BROKER": place.url}
+    for option in [one for one in others if one.removeprefix("--").startswith(SECRET)]:
+        name, _, value = option.removeprefix("--").partition("=")
+        environment[f"FLOWER_{name.upper()}"] = value
+        others.remove(option)
     command = [sys.executable, "-m", "celery", "-A", "asha_queue", "flower", *others]
     os.execve(sys.executable, command, environment)
 

@@ -66,7 +66,10 @@ def run(
             progress=Silent() if as_json else view(),
         )
     except Interrupted:
-        again = shlex.join(["asha-queue", "run", *(a for a in sys.argv[2:] if a != "--fresh")])
+        words = (
+            where.without_password(a) if "://" in a else a for a in sys.argv[2:] if a != "--fresh"
+        )
+        again = shlex.join(["asha-queue", "run", *words])
         click.echo(f"stopped; nothing finished is lost. Go on with: {again}", err=True)
         raise click.exceptions.Exit(130) from None
     if as_json:

@@ -287,10 +287,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--with-parent", action="store_true")
     options = vars(parser.parse_args(arguments))
     options["queues"] = options["queues"] or [QUEUE]
-    broker = where.broker()
-    if broker is None:
-        sys.exit("asha-queue: no broker; set ASHA_QUEUE_BROKER to its URL")
     try:
+        broker = where.broker()
+        if broker is None:
+            sys.exit("asha-queue: no broker; set ASHA_QUEUE_BROKER to its URL")
         sys.exit(launch(Options(broker.url, cpus=options.pop("workers"), **options)))
     except AshaQueueError as error:
         sys.exit(f"asha-queue: {error}")

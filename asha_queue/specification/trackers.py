@@ -3,10 +3,10 @@
 import difflib
 import re
 from typing import Any
-from urllib.parse import urlsplit
 
 from asha_queue.errors import SpecificationError
 from asha_queue.specification.program import reference
+from asha_queue.urls import holds_secret
 
 #: The trackers that are known by name.
 KINDS = ("mlflow", "tensorboard", "wandb")
@@ -18,7 +18,7 @@ def named(trackers: Any) -> Any:
     for a tracker that is unknown."""
     if not isinstance(trackers, list):
         return trackers  # which its type refuses
-    return [_named(one, f"trackers[{i}]={one!r}") for i, one in enumerate(trackers)]
+    return [_named(one, f"trackers[{i}]={one!r:.200}") for i, one in enumerate(trackers)]
 
 
 def _named(tracker: Any, shown: str) -> Any:
@@ -34,7 +34,7 @@ def _named(tracker: Any, shown: str) -> Any:
             f"{shown}: tracker unknown; it must be one of {', '.join(KINDS)}, or a class of your "
             f"own as 'file.py:Class'{hint}"
         )
-    if "://" in where and urlsplit(where).password:
+    if holds_secret(where):
         raise SpecificationError(
             f"trackers: {kind} is given a password, which every page and journal would show; "
             f"leave it out here and set it in the coordinator's environment (for mlflow: "

@@ -108,8 +108,8 @@ class Connection:
         try:
             self._client = _client(url, timeout)
             self._waiter = _client(url, LONGEST_WAIT + timeout)
-        except ValueError as error:
-            raise StoreError(f"{self.url} is not the URL of a Redis server: {error}") from None
+        except ValueError:  # whose text may hold a part of the password
+            raise StoreError(f"{self.url} is not the URL of a Redis server") from None
         self._provided = 0.0
 
     def close(self) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from asha_queue.storage.patience import scrubbed
 from asha_queue.trackers.news import News
 from asha_queue.trackers.tracker import Tracker
 
@@ -86,7 +87,8 @@ class Delivery:
             except Exception as error:
                 away = isinstance(error, OSError) or self._tracker is None
                 tries += not away
-                said = f"{type(error).__name__}: {error}".partition("\n")[0]
+                # what it is told by its environment, a URL with a password too, is in its errors
+                said = scrubbed(f"{type(error).__name__}: {error}".partition("\n")[0])
                 if tries >= self._tries:
                     self._tries = 1
                     self.kept.left_out += 1

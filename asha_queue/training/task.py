@@ -18,6 +18,7 @@ from celery import Celery, Task, signals
 from celery.concurrency.prefork import TaskPool
 from celery.exceptions import CPendingDeprecationWarning
 
+from asha_queue import where
 from asha_queue.formats import version
 from asha_queue.queue import TASK, Events
 from asha_queue.store import connect
@@ -124,6 +125,8 @@ def _on_process(sender: str, **_: Any) -> None:
     adopt_orphans()
     mark = f"{_supervisor.token}:{secrets.token_hex(4)}"
     os.environ[MARK] = mark
+    for variable in where.VARIABLES:  # programs print their environment, and commands inherit it
+        os.environ.pop(variable, None)
     _allow_children()
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     store = connect(_broker)

@@ -72,7 +72,7 @@ def test_levels_are_texts_as_in_json_and_toml_and_make_the_same_experiment(tmp_p
 
 def test_an_experiment_of_an_earlier_version_has_no_classes_and_is_no_other_one() -> None:
     fields = specification(queues={}).to_json()
-    del fields["queues"]
+    assert "queues" not in fields
     assert Specification.from_json(fields).differences(specification(queues={})) == []
 
 

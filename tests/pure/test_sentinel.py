@@ -53,7 +53,7 @@ def test_kombu_finds_every_sentinel_with_login_and_database() -> None:
         ("sentinel://a/0?master=lab&timeout=3", "there is no option 'timeout'"),
         ("sentinel://:secr/et@a/0?master=lab", "write % / . # @ as %25"),
         ("sentinel://:secr#et@a/0?master=lab", "write % / . # @ as %25"),
-        ("sentinel://[a/0?master=lab", "Invalid IPv6"),
+        ("sentinel://[a/0?master=lab", "its hosts cannot be read"),
     ],
 )
 def test_a_mistake_in_the_url_is_told_without_the_password(url: str, says: str) -> None:

@@ -88,6 +88,21 @@ def deliver(recorder: Any, path: Path, entries: list[dict[str, Any]]) -> Deliver
     return delivery
 
 
+def test_what_is_wrong_with_a_tracker_is_told_without_the_passwords_of_its_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "s3cr3t-token")
+
+    class Failing:
+        def tell(self, news: News) -> None:
+            raise RuntimeError("no s3cr3t-token at http://ada:s3cr3t@host/api?key=s3cr3t")
+
+    deliver(Failing(), tmp_path / "kept.json", journal())
+    kept = (tmp_path / "kept.json").read_text()
+    assert "s3cr3t" not in kept
+    assert "RuntimeError: no *** at http://***@host/api?***" in kept
+
+
 def test_a_trial_is_one_run_whose_points_are_told_once_each(tmp_path: Path) -> None:
     recorder = Recorder()
     deliver(recorder, tmp_path / "kept.json", journal())
