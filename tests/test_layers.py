@@ -56,6 +56,7 @@ ORDER = [
     "urls",
     "sentinel",
     "formats",
+    "alive",
     "settings",
     "errors",
 ]

@@ -24,6 +24,13 @@ broker_option: Decorator = click.option(
     help="Broker and store, redis://HOST:PORT/DB or sentinel://HOST,HOST,HOST/DB?master=NAME; else "
     "ASHA_QUEUE_BROKER, CELERY_BROKER_URL, or the embedded server of this directory.",
 )
+alive_option: Decorator = click.option(
+    "--alive",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Touch a file every few seconds while all is well here and the server answers, so that a "
+    "probe can tell by its age.",
+)
 reason_option: Decorator = click.option(
     "--reason", metavar="TEXT", default="", help="Kept in the journal."
 )

@@ -4,11 +4,13 @@ import contextlib
 import logging
 import signal
 import threading
+from pathlib import Path
 
 import click
 
 from asha_queue import where
-from asha_queue.cli.common import broker_option
+from asha_queue.alive import Alive
+from asha_queue.cli.common import alive_option, broker_option
 from asha_queue.coordinator.loss import remedy, unknown_journals
 from asha_queue.coordinator.service import Service
 from asha_queue.errors import ServerError, StoreError, StoreUnavailable
@@ -26,8 +28,9 @@ log = logging.getLogger("coordinator")
 
 @click.command()
 @click.option("--storage", metavar="DIR|URL", help="Root of exports; default: each experiment's.")
+@alive_option
 @broker_option
-def coordinator(storage: str | None, broker: str | None) -> None:
+def coordinator(storage: str | None, alive: Path | None, broker: str | None) -> None:
     """Drive every experiment that is submitted to the broker, until SIGTERM or Ctrl-C.
 
     Several may run, on any machines: one leads each experiment, and another takes over within
@@ -37,7 +40,7 @@ def coordinator(storage: str | None, broker: str | None) -> None:
     place = where.broker(broker)
     if place is None:
         raise ServerError("no broker given: give --broker URL or set ASHA_QUEUE_BROKER")
-    ending = threading.Event()
+    ending, well = threading.Event(), Alive(alive)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ending.set())
 
@@ -59,6 +62,7 @@ def coordinator(storage: str | None, broker: str | None) -> None:
                     log.warning("%s: unknown to this server. %s", name, remedy(path))
                 looked = True
             service.step()
+            well.beat()
             silent = False
         except StoreUnavailable as error:
             if not silent:

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from asha_queue import where
-from asha_queue.cli.common import broker_option
+from asha_queue.cli.common import alive_option, broker_option
 from asha_queue.errors import ServerError
 from asha_queue.node.launcher import DRAIN, Options, launch
 from asha_queue.queue import QUEUE
@@ -91,6 +91,7 @@ def _queues(context: click.Context, parameter: click.Parameter, text: str) -> li
     type=click.Path(path_type=Path, dir_okay=False),
     help="Append the output of the workers to a file.",
 )
+@alive_option
 def worker(
     broker: str | None,
     gpus: str | None,
@@ -103,6 +104,7 @@ def worker(
     storage: str | None,
     drain_timeout: float,
     log: Path | None,
+    alive: Path | None,
 ) -> None:
     """Start the workers of this machine: one per GPU, or one on the CPU.
 
@@ -126,6 +128,7 @@ def worker(
         commands=commands,
         storage=storage,
         log=log,
+        alive=alive,
         drain_timeout=drain_timeout,
     )
     if code := launch(options):

@@ -31,6 +31,7 @@ from types import FrameType
 import psutil
 
 from asha_queue import where
+from asha_queue.alive import Alive
 from asha_queue.checkpoints.probe import look
 from asha_queue.errors import AshaQueueError, NodeError, StoreError
 from asha_queue.node.devices import devices
@@ -79,6 +80,8 @@ class Options:
     #: File for the output of launcher and workers; None: where that of the launcher goes.
     log: Path | None = None
     drain_timeout: float = DRAIN
+    #: File that is touched while the server answers and has heard of every worker.
+    alive: Path | None = None
     #: Whether experiments that are a command are run.
     commands: bool = False
     #: Ends when the parent process does.
@@ -106,6 +109,7 @@ class Launcher:
         self._slots = slots
         self._drain_timeout = options.drain_timeout
         self._log = options.log
+        self._alive = Alive(options.alive)
         self._parent = os.getppid() if options.with_parent else None
         self._signals = 0
         self._next_look = 0.0
@@ -166,6 +170,8 @@ class Launcher:
         self._next_look = time.monotonic() + RENEW_EVERY
         for slot in self._slots:
             slot.hear(pids.get(slot.name), slot.name in drained, self._drain_timeout)
+        if all(slot.ready for slot in self._wanted()):
+            self._alive.beat()
 
     def _drain(self) -> float:
         """Has the workers end in good order, as long as that makes sense; returns how many seconds
