@@ -6,6 +6,10 @@ Rules
   to everybody. Names begin with `asha_queue_`, and nothing is added to Flower's registry.
 * Numbers are those of the journals, as they were folded for the pages: a scrape reads what came
   since, and folds nothing anew. So counters survive a restart of Flower, and go with `delete`.
+* `asha_queue_wanted_slots` is what a fleet may be scaled by: the slots that would be used if they
+  were there, those in use included. The queue's depth is not: coordinators keep it as short as the
+  fleet is small, so it is 0 where there is no worker yet. It is there for every queue that an
+  experiment or a worker names, and for the one that experiments use that name none.
 * An experiment that cannot be read is counted as such, and hides no other. While the store is away
   a scrape fails: Prometheus says so itself, by `up`.
 """
@@ -32,6 +36,7 @@ from asha_queue.dashboard.experiments import Experiments
 from asha_queue.dashboard.followed import Look
 from asha_queue.dashboard.replies import ApiHandler
 from asha_queue.errors import AshaQueueError, StoreUnavailable, UnknownExperiment
+from asha_queue.queue import QUEUE
 from asha_queue.search.rung import number
 from asha_queue.selection import STATES
 from asha_queue.store.contract import Worker
@@ -41,6 +46,9 @@ from asha_queue.tally import BOUNDS, Histogram
 EXPERIMENT_STATES: Final = ("running", "paused", "finished", "cancelled", "unreadable")
 #: States of a slot. Only a free one takes a segment.
 SLOT_STATES: Final = ("busy", "free", "aside", "draining")
+
+#: Slots that one experiment is said to want, at most: to count them costs as much as to fill them.
+MOST_WANTED: Final = 10_000
 
 _CLASSES: Final = [*map(floatToGoString, BOUNDS), "+Inf"]
 
@@ -75,6 +83,11 @@ class Families:
             "Queue depth: segments that are scheduled and that no worker has started.",
             labels=[*one, "queue"],
         )
+        self.wanted = GaugeMetricFamily(
+            "asha_queue_wanted_slots",
+            "Slots that experiments could use now, those in use included; to scale workers by.",
+            labels=["queue"],
+        )
         self.slots = GaugeMetricFamily(
             "asha_queue_slots",
             "Slots of live workers by state, under the queues that they serve.",
@@ -103,10 +116,11 @@ class Families:
             labels=one,
             unit="seconds",
         )
+        self._wanted = Counter({QUEUE: 0})
 
     @property
     def all(self) -> list[Metric]:
-        return [*vars(self).values()]
+        return [family for family in vars(self).values() if isinstance(family, Metric)]
 
     def add(self, look: Look, stale: int) -> None:
         """Adds an experiment."""
@@ -122,6 +136,7 @@ class Families:
             for metric in result.specification.metrics:
                 self.best.add_metric([name, metric], number(best.metrics[metric]))
         self.queued.add_metric([name, result.specification.queue], states["queued"])
+        self._wanted.update(wanted(look))
         for worker, told in tally.workers.items():
             if told.losses:
                 self.losses.add_metric([name, worker], told.losses)
@@ -130,7 +145,7 @@ class Families:
         self.lags.add_metric([name], *_histogram(tally.lags))
 
     def add_slots(self, workers: list[Worker], busy: set[str | None], drained: set[str]) -> None:
-        """Adds the fleet."""
+        """Adds the fleet, after all experiments."""
         slots: Counter[tuple[str, str]] = Counter()
         queues = set()
         for worker in workers:
@@ -144,9 +159,23 @@ class Families:
             elif worker.aside:
                 state = "aside"
             slots[queue, state] += 1
+            self._wanted.update(dict.fromkeys(worker.info.get("queues", ()), 0))
+        for name, count in sorted(self._wanted.items()):
+            self.wanted.add_metric([name], count)
         for queue in sorted(queues):
             for state in SLOT_STATES:
                 self.slots.add_metric([queue, state], slots[queue, state])
+
+
+def wanted(look: Look) -> dict[str, int]:
+    """The slots of each queue that an experiment could use now, those in use included."""
+    search, specification = look.fold.search, look.fold.specification
+    if search.state != "open":  # what still runs may come to its end
+        running = sum(trial.state == "running" for trial in look.fold.result.trials)
+        return {specification.queue: running}
+    most = specification.max_concurrent or MOST_WANTED
+    more = search.decide(max(0, most - search.outstanding))
+    return {specification.queue: search.outstanding + len(more)}
 
 
 def _histogram(found: Histogram) -> tuple[list[tuple[str, float]], float]:

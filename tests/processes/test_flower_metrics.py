@@ -135,6 +135,13 @@ def test_the_queue_depth_names_the_queue(told: dict[str, Metric]) -> None:
     }
 
 
+def test_wanted_slots_are_those_in_use_and_those_that_more_workers_would_get(
+    told: dict[str, Metric],
+) -> None:
+    # both have 30 trials; of `poor` two have ended, of `open` one runs and one is queued
+    assert values(told["asha_queue_wanted_slots"]) == {("asha",): 28, ("large",): 30}
+
+
 def test_each_slot_is_counted_once(told: dict[str, Metric]) -> None:
     slots = {key: count for key, count in values(told["asha_queue_slots"]).items() if count}
     assert slots == {
@@ -173,7 +180,7 @@ def test_durations_are_histograms_in_seconds(
 
 
 def test_every_family_says_what_it_is(told: dict[str, Metric]) -> None:
-    assert len(told) == 11
+    assert len(told) == 12
     for family in told.values():
         assert family.name.startswith("asha_queue_")
         assert len(family.documentation) > 10
@@ -200,6 +207,29 @@ def test_they_need_the_login_and_flowers_own_metrics_are_as_they_were(address: s
     assert own.status == 200
     assert b"flower_" in own.body
     assert b"asha_queue_" not in own.body
+
+
+def wanted_slots(store: Store) -> dict[tuple[str, ...], float]:
+    families = {family.name: family for family in Experimental(Experiments(store)).collect()}
+    return values(families["asha_queue_wanted_slots"])
+
+
+def test_slots_are_wanted_without_any_worker_up_to_the_limit_and_none_for_what_is_paused() -> None:
+    store = MemoryStore(lambda: 0.0)
+    assert wanted_slots(store) == {("asha",): 0}
+    few = SPECIFICATION.to_json() | {"name": "few", "queue": "large", "max_concurrent": 3}
+    store.submit("few", "few", few)
+    store.submit("sums", SPECIFICATION.name, SPECIFICATION.to_json())
+    assert wanted_slots(store) == {("asha",): 30, ("large",): 3}
+    segments = [ScheduledSegment(trial, 0, 0, 1, {"x": 0.5}) for trial in (0, 1)]
+    store.schedule("sums", store.describe("sums").last, "r", segments)
+    store.start("sums", 0, store.claim("sums", 0, 0, 1, "c", "w@test").token, 0)
+    assert wanted_slots(store)[("asha",)] == 30
+    store.pause("sums", "p", "me", "", now=False)
+    assert wanted_slots(store) == {("asha",): 1, ("large",): 3}
+    store.cancel("sums", "c", "me", "")
+    store.beat("w@test", {"queues": ["other"]})
+    assert wanted_slots(store) == {("asha",): 0, ("large",): 3, ("other",): 0}
 
 
 def test_a_second_scrape_reads_only_what_came_since() -> None:
