@@ -139,7 +139,7 @@ def test_everything_that_is_imported_is_declared() -> None:
     needed = {canonical(owners[name][0]) for name in loaded if name in owners}
     assert {"celery", "redis", "packaging"} <= needed
     # what is used where it is installed, and nowhere needed
-    optional = {"greenlet", "cryptography", "cffi"}
+    optional = {"greenlet", "cryptography", "cffi", "xxhash"}
     assert needed - declared("asha-queue", frozenset({"optuna"})) - optional == set()
 
 
