@@ -21,6 +21,10 @@ TICK: Final = 1.0
 LEADER_LEASE: Final = 5.0
 #: … and if its connection has ended, as it does when its process is killed.
 LEADER_SILENT: Final = 1.5
+#: Seconds between a checkpoint's leaving of the record and the removal of its files: more than an
+#: append-only file, or a replica, lacks of a server that died. Where one goes back further, trials
+#: find checkpoints gone, and train again.
+REMOVE_AFTER: Final = 10.0
 #: Seconds after which a silent worker no longer counts as a slot.
 WORKER_TIMEOUT: Final = 25.0
 

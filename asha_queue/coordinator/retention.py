@@ -29,15 +29,11 @@ from asha_queue.errors import CheckpointError, CheckpointUnreachable
 from asha_queue.result import Result
 from asha_queue.search.asha import Asha
 from asha_queue.search.holdings import Holdings
-from asha_queue.settings import TICK
+from asha_queue.settings import REMOVE_AFTER, TICK
 from asha_queue.specification import Specification
 from asha_queue.storage import AnyStorage
 from asha_queue.store.contract import Eviction, Store
 
-#: Seconds between a checkpoint's leaving of the record and the removal of its files: more than an
-#: append-only file, or a replica, lacks of a server that died. Where one goes back further, trials
-#: find checkpoints gone, and train again.
-REMOVE_AFTER: Final = 10.0
 #: Checkpoints evicted, and removed, in one go.
 BATCH: Final = 100
 #: Seconds until files are tried again that could not be removed.

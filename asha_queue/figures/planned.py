@@ -68,8 +68,10 @@ def plan_and_actual(subject: Subject, rungs: Sequence[PlannedRung]) -> Figure:
     steps: list[float] = [rung.resource for rung in actual]
     data = []
     for panel, (values, spreads) in enumerate(zip((results, steps), _panels(known), strict=True)):
-        pale = [NEUTRAL] * len(known)
-        data.append(_bars("planned", known, panel, spreads, pale, ranged=True))
+        neutral = [NEUTRAL] * len(known)
+        pale = _bars("planned", known, panel, spreads, neutral, ranged=True)
+        pale["marker"]["opacity"] = 0.5
+        data.append(pale)
         data.append(
             {
                 **_bars("actual", actual, panel, [], colours),

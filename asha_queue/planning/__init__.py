@@ -79,7 +79,7 @@ def forecast(
         saves = measured.checkpoint_bytes is not None
         checkpoint_bytes = checkpoint_bytes or measured.checkpoint_bytes
     checked(workers, seconds_per_unit, startup, checkpoint_bytes, price)
-    pace = Pace(seconds_per_unit or 1.0, startup, saves)
+    pace = Pace(seconds_per_unit or 1.0, startup, saves, seconds_per_unit is not None)
     once = measured.once if measured else 0.0
     scale = max(1.0, specification.num_trials / MOST)
     played = _playable(specification, scale)

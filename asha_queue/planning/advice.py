@@ -94,10 +94,12 @@ def notes(specification: Specification, plan: Forecast, scale: float) -> Iterato
             f"hedge=True: if early values turn out to rank nothing, nearly all trials are trained "
             f"on, up to {plan.full:,} steps; hedge=False never does"
         )
+    if specification.queues:
+        yield "queues: planned as if each worker trained at every level"
     if specification.variant == "pasha":
         yield "variant='pasha': if the order of trials settles early, it ends below max_t"
     if specification.sampler not in ("random", "sobol", "grid"):
         yield (
-            f"sampler={specification.sampler!r} learns: better trials come later, and a few more "
-            f"are promoted than here"
+            f"sampler={specification.sampler!r} learns: later trials are better, and other "
+            f"numbers of them are promoted than of these, which are drawn alike"
         )

@@ -12,10 +12,12 @@ Rules
   nearly all.
 * A segment takes `startup` seconds and `per_unit` for each step; every trial the same. A program
   that saves no checkpoint trains each segment from step 0.
-* Retention looks when another hundredth of the trials has a result, at least at each tenth result.
-  What it finds then is the peak, as in a run, whose retention looks once in a second.
+* Retention looks when another hundredth of the trials has a result, and a TICK has passed; files
+  go REMOVE_AFTER later. Where the time of a step is not known, there is no such delay. The most
+  that it finds is the peak.
 """
 
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -23,6 +25,7 @@ from typing import Any, Final
 import numpy as np
 
 from asha_queue.search.holdings import Holdings
+from asha_queue.settings import REMOVE_AFTER, TICK
 from asha_queue.simulation import Simulation
 from asha_queue.specification import Specification
 
@@ -30,18 +33,19 @@ from asha_queue.specification import Specification
 NOISE: Final = 0.5
 #: … and what it is multiplied by from each level to the next.
 QUIETER: Final = 0.5
-#: Looks of retention in a play, about; and results between two of them, at least.
+#: Looks of retention in a play, at most.
 LOOKS: Final = 100
-LOOK_AFTER: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How long segments take, in seconds, and whether the next one goes on where one has ended."""
+    """How long segments take, in seconds, and whether the next one goes on where one has ended. Not
+    `known`: a second is a step, and nothing else takes time."""
 
     per_unit: float = 1.0
     startup: float = 0.0
     saves: bool = True
+    known: bool = True
 
     def steps(self, start: int, target: int) -> int:
         """Steps that a segment trains."""
@@ -81,7 +85,7 @@ def play(specification: Specification, pace: Pace, workers: int, seed: int) -> P
         lambda _, start, target: pace.seconds(start, target),
         workers,
     )
-    shelf = _Shelf(specification, simulation) if pace.saves else None
+    shelf = _Shelf(specification, simulation, pace.known) if pace.saves else None
     begun: dict[int, tuple[int, int, int, float]] = {}
 
     def follow(entry: dict[str, Any]) -> None:
@@ -133,15 +137,19 @@ class _Values:
 class _Shelf:
     """The checkpoints that there are, and how many there were at most."""
 
-    def __init__(self, specification: Specification, simulation: Simulation) -> None:
+    def __init__(self, specification: Specification, simulation: Simulation, timed: bool) -> None:
         kept = specification.keep_checkpoints
         most = kept if isinstance(kept, int) else None
         self._all = kept == "all"
         self._holdings = Holdings(specification.plan, most)
         self._simulation = simulation
-        self._every = max(LOOK_AFTER, specification.num_trials // LOOKS)
+        self._every = max(1, specification.num_trials // LOOKS)
+        self._tick, self._delay = (TICK, REMOVE_AFTER) if timed else (0.0, 0.0)
         self._results = 0
+        self._next = 0.0
         self._held: dict[int, list[str]] = {}
+        #: Checkpoints off the record, with the time at which their files go.
+        self._going: deque[tuple[float, int]] = deque()
         self.most = 0
 
     def apply(self, entry: Mapping[str, Any]) -> None:
@@ -150,15 +158,19 @@ class _Shelf:
             self._held.setdefault(entry["trial"], []).append(path)
             self._holdings.apply({**entry, "checkpoint": {"path": path, "bytes": 0}})
             self._results += 1
-            if self._results % self._every == 0:
-                self._look()
+            if self._results >= self._every and entry["at"] >= self._next:
+                self._look(entry["at"])
         elif entry["type"] == "scheduled":
             self._holdings.apply(entry)
         elif entry["type"] == "finished":
-            self._look()
+            self._look(entry["at"])
 
-    def _look(self) -> None:
-        self.most = max(self.most, self._holdings.count)
+    def _look(self, now: float) -> None:
+        self._results, self._next = 0, now + self._tick
+        while self._going and self._going[0][0] <= now:
+            self._going.popleft()
+        going = sum(count for _, count in self._going)
+        self.most = max(self.most, self._holdings.count + going)
         if self._all:
             return
         surplus = self._holdings.surplus(self._simulation.search)
@@ -170,3 +182,4 @@ class _Shelf:
             if gone:
                 evicted = {"type": "evicted", "trial": one.trial, "checkpoints": gone}
                 self._holdings.apply(evicted)
+                self._going.append((now + self._delay, len(gone)))

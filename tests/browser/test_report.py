@@ -6,8 +6,11 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request
 
 from asha_queue.figures import FIGURES
+from asha_queue.planning import forecast
 from asha_queue.report import report
+from asha_queue.report.plan import plan as page_of
 from tests.pure.pictured import played, result_of
+from tests.pure.test_planning import experiment
 
 pytestmark = pytest.mark.browser
 
@@ -53,13 +56,15 @@ def test_all_figures_are_drawn_without_a_network_and_nothing_overflows(
 ) -> None:
     page = opened(browser, file, width, scheme)
     plots = page.locator(".plot")
-    shown = [figure for kind, figure in FIGURES.items() if kind != "pareto"]  # of several metrics
+    # all but the one of several metrics, and the plan behind the rungs
+    shown = [figure.title for kind, figure in FIGURES.items() if kind != "pareto"]
+    shown.insert(1 + shown.index(FIGURES["ladder"].title), "Plan and actual")
     assert plots.count() == len(shown)
-    for i, figure in enumerate(shown):
+    for i, title in enumerate(shown):
         plot = plots.nth(i)
         assert plot.locator(".main-svg").count() >= 1
         label = plot.get_attribute("aria-label") or ""
-        assert label.startswith(figure.title)
+        assert label.startswith(title)
         box = plot.bounding_box()
         assert box is not None
         assert box["x"] >= 0
@@ -69,6 +74,25 @@ def test_all_figures_are_drawn_without_a_network_and_nothing_overflows(
     assert paper == ("rgb(18, 23, 16)" if scheme == "dark" else "rgb(244, 246, 242)")
     text = page.evaluate("document.querySelector('.plot .xtick text').style.fill")
     assert text == ("rgb(170, 181, 165)" if scheme == "dark" else "rgb(102, 112, 97)")
+    page.context.close()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_plan_is_drawn_likewise(
+    browser: Browser, tmp_path: Path, width: int, scheme: str
+) -> None:
+    made = experiment(num_samples=10, brackets=2)
+    plan = forecast(made, [1, 40], 90.0, price=2.5, checkpoint_bytes=10**9, curve=True)
+    path = tmp_path / "plan.html"
+    path.write_text(page_of(made, plan, made=0.0), encoding="utf-8")
+    page = opened(browser, path, width, scheme)
+    plots = page.locator(".plot")
+    labels = [plots.nth(i).get_attribute("aria-label") or "" for i in range(plots.count())]
+    titles = ["Planned rungs", "Time over workers", "Busy share"]
+    assert [label.partition(".")[0] for label in labels] == titles
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    assert "Think twice" in page.inner_text("main")
     page.context.close()
 
 

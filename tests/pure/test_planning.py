@@ -29,7 +29,7 @@ def told(plan: Forecast) -> str:
 
 
 def test_one_rung_trains_each_trial_in_full_in_waves() -> None:
-    ten = experiment(max_t=5, grace_period=5, num_samples=10)
+    ten = experiment(max_t=5, grace_period=5, num_samples=10, keep_checkpoints="all")
     plan = forecast(ten, [2, 4], 2.0, startup=1.0, price=36.0, checkpoint_bytes=100)
     (rung,) = plan.rungs
     assert (rung.level, rung.segments, rung.resource) == (5, exactly(10), exactly(50))
@@ -112,6 +112,11 @@ def test_pasha_is_planned_too() -> None:
     assert any("settles early" in note for note in plan.notes)
 
 
+def test_classes_of_machines_are_not_told_apart() -> None:
+    plan = forecast(experiment(queues={1: "cpu", 16: "gpu"}), [2])
+    assert "queues: planned as if each worker trained at every level" in plan.notes
+
+
 def test_a_large_experiment_is_scaled_up_from_a_smaller_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -139,6 +144,14 @@ def test_what_retention_keeps_is_what_the_disk_has_to_hold() -> None:
     segments = sum(rung.segments.median for rung in everything.rungs)
     assert everything.checkpoints.median == pytest.approx(segments, rel=0.1)
     assert five.checkpoints.median < needed.checkpoints.median < everything.checkpoints.median / 1.5
+
+
+def test_where_segments_are_short_files_that_are_not_removed_yet_fill_the_disk() -> None:
+    long = forecast(experiment(), [4], 60.0).checkpoints
+    short = forecast(experiment(), [4], 0.01).checkpoints
+    untimed = forecast(experiment(), [4]).checkpoints
+    assert long.median == pytest.approx(untimed.median, abs=2)
+    assert short.median > 2 * long.median
 
 
 def test_a_curve_covers_all_fleets_and_twice_the_largest() -> None:

@@ -11,6 +11,7 @@ from asha_queue.coordinator.drive import Drive
 from asha_queue.coordinator.retention import Retention
 from asha_queue.result import Result
 from asha_queue.search.asha import Asha
+from asha_queue.settings import REMOVE_AFTER
 from asha_queue.specification import Specification
 from asha_queue.store.contract import Outcome, QueuedSegment, ScheduledSegment, Store
 from tests.conftest import wait_until
@@ -88,15 +89,15 @@ def test_what_is_not_needed_goes_from_the_record_then_from_the_disk(
         kept, search, result = follow(store, folder)
         kept.tend(search, result, term)
         evicted = [e for e in store.read(UID, "", 10_000).entries if e["type"] == "evicted"]
-        assert {entry["trial"] for entry in evicted} == set(range(8, 16)), "16/4 and a margin of 4"
+        assert {entry["trial"] for entry in evicted} == set(range(9, 16)), "16/4 and a margin of 5"
         assert folders(folder) == 16, "nothing is removed at once"
         monkeypatch.setattr(retention, "TICK", 0.0)
-        side.advance(retention.REMOVE_AFTER + 1)
+        side.advance(REMOVE_AFTER + 1)
         successor, search, result = follow(store, folder)
 
         def tended() -> bool:
             successor.tend(search, result, term)
-            return folders(folder) == 8 and store.removable(UID, 0, 10) == []
+            return folders(folder) == 9 and store.removable(UID, 0, 10) == []
 
         wait_until(tended, "the files are removed by the next leader, and forgotten")
     finally:
