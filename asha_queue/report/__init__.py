@@ -21,13 +21,13 @@ from asha_queue.figures import (
     steps,
 )
 from asha_queue.figures.parameters import Parameter
-from asha_queue.planning import MOST_WORKERS, forecast
 from asha_queue.report.pages import date, page, written
 from asha_queue.result import Result
 from asha_queue.search.configuration import flatten, short
 from asha_queue.search.domains import shown
 from asha_queue.selection import choose
 from asha_queue.views import aim, duration, number, savings
+from asha_queue.views.plans import rungs_planned
 
 #: Trials in the table.
 TRIALS = 50
@@ -85,12 +85,8 @@ def _figures(result: Result) -> list[dict[str, Any]]:
 
 
 def _planned(result: Result) -> dict[str, Any]:
-    """What was planned of each rung beside what came of it, for the workers that there were."""
-    outcomes = [one for trial in result.trials for one in trial.results]
-    saves = not outcomes or any(one.checkpoint for one in outcomes)
-    workers = len({trial.worker for trial in result.trials if trial.worker}) or 1
-    plan = forecast(result.specification, [min(workers, MOST_WORKERS)], saves=saves)
-    figure = plan_and_actual(result, plan.by_level())
+    """What was planned of each rung beside what came of it."""
+    figure = plan_and_actual(result, rungs_planned(result))
     meta = figure["layout"]["meta"]
     return {"kind": "planned", **meta, "choices": [""], "json": [written(figure)]}
 

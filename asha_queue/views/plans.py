@@ -2,7 +2,16 @@
 
 from collections.abc import Iterator
 
-from asha_queue.planning import Forecast, Measured, PlannedFleet, Spread
+from asha_queue.planning import (
+    MOST_WORKERS,
+    Forecast,
+    Measured,
+    PlannedFleet,
+    PlannedRung,
+    Spread,
+    forecast,
+)
+from asha_queue.result import Result
 from asha_queue.search.configuration import short
 from asha_queue.views import duration, number
 
@@ -33,6 +42,15 @@ def ranged(spread: Spread) -> str:
     """A time and its range."""
     low, median, high = (seconds(one) for one in (spread.low, spread.median, spread.high))
     return median if low == high else f"{median} ({low} – {high})"
+
+
+def rungs_planned(result: Result) -> list[PlannedRung]:
+    """What was to be expected of each rung, for the workers that there were, or a few more: a
+    power of two, so that it need not be planned anew for each one that comes."""
+    saved = [bool(rung.checkpoint) for trial in result.trials for rung in trial.results]
+    workers = len({trial.worker for trial in result.trials if trial.worker})
+    fleet = min(1 << max(0, workers - 1).bit_length(), MOST_WORKERS)
+    return forecast(result.specification, [fleet], saves=not saved or any(saved)).by_level()
 
 
 def headline(plan: Forecast) -> Iterator[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from tests.pure.pictured import played, result_of, specification
 from tests.pure.test_planning import experiment
 from tests.pure.test_report import EVIL, Page
 
+Called = Callable[..., tuple[int, str, str]]
 MEASURED = Measured(90.0, 5.0, 12.0, True, 3_000_000, ((0, 1, 107.0), (1, 4, 275.0)), {"x": 0.5})
 
 
@@ -46,6 +48,65 @@ def test_what_was_measured_is_told_and_without_it_lengths_are_steps() -> None:
     assert "--checkpoint-bytes N, or --measure, tells how much disk that is" in picture()
 
 
+TRAIN = "def train(trial):\n    with trial.save() as folder: ...\n"
+TOML = """
+name = "p"
+train = "p.py:train"
+metric = "loss"
+mode = "min"
+max_t = 4
+num_samples = 16
+[space]
+x = {uniform = [0, 1]}
+"""
+
+
+@pytest.fixture
+def called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Called:
+    """`asha-queue plan p.toml …` in a folder with that experiment: exit code, output, errors."""
+    monkeypatch.chdir(tmp_path)
+    Path("p.py").write_text(TRAIN)
+    Path("p.toml").write_text(TOML)
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main(["plan", "p.toml", *arguments])
+        return int(ended.value.code or 0), *capsys.readouterr()
+
+    return call
+
+
+def test_json_has_every_figure(called: Called) -> None:
+    code, out, _ = called("--json", "--seconds-per-unit", "2", "--workers", "3")
+    found = json.loads(out)
+    assert code == 0
+    assert found["levels"] == [1, 4]
+    assert found["rungs"][0]["segments"] == {"low": 16, "median": 16, "high": 16}
+    assert [fleet["workers"] for fleet in found["fleets"]] == [3]
+
+
+def test_a_page_is_written_and_what_is_no_page_stays(called: Called) -> None:
+    for _ in range(2):  # a page that is there is replaced
+        code, out, _ = called("--output", "plan.html")
+        assert code == 0
+        assert out.splitlines()[-1].startswith("wrote plan.html")
+        assert "p  16 trials" in out
+    page = Path("plan.html").read_text()
+    assert page.startswith("<!DOCTYPE html>")
+    assert "Busy share" in page
+    assert called("--output", "-")[1].startswith("<!DOCTYPE html>")
+    assert called("--output", "p.py")[0] == 2
+    assert Path("p.py").read_text() == TRAIN
+
+
+def test_a_program_whose_text_names_no_checkpoint_is_told(called: Called) -> None:
+    assert "saves no checkpoint" not in called()[1]
+    Path("p.py").write_text("def train(trial):\n    trial.report(loss=1)\n")
+    assert "warning: the program saves no checkpoint" in called()[1]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -59,22 +120,11 @@ def test_what_was_measured_is_told_and_without_it_lengths_are_steps() -> None:
     ],
 )
 def test_what_cannot_be_planned_is_refused_by_the_command(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    arguments: list[str],
-    said: str,
+    called: Called, arguments: list[str], said: str
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("p.py").write_text("def train(trial): ...")
-    Path("p.toml").write_text(
-        'name = "p"\ntrain = "p.py:train"\nmetric = "loss"\nmode = "min"\nmax_t = 4\n'
-        "[space]\nx = {uniform = [0, 1]}\n"
-    )
-    with pytest.raises(SystemExit) as ended:
-        main(["plan", "p.toml", *arguments])
-    assert ended.value.code == 2
-    assert said in capsys.readouterr().err
+    code, _, err = called(*arguments)
+    assert code == 2
+    assert said in err
 
 
 def test_no_line_is_wider_than_the_terminal() -> None:

@@ -129,6 +129,7 @@ def test_a_large_experiment_is_scaled_up_from_a_smaller_one(
     assert any("played with 500 trials" in note for note in scaled.notes)
 
 
+@pytest.mark.slow
 def test_ten_thousand_trials_on_five_hundred_workers_are_planned() -> None:
     plan = forecast(experiment(num_samples=10_000, hedge=True), [500], 60.0)
     assert plan.rungs[0].segments == exactly(10_000)
