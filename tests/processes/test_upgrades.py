@@ -13,7 +13,10 @@ from kombu.entity import Queue
 from asha_queue.formats import version
 from asha_queue.queue import QUEUE, TASK, make_app
 from asha_queue.search.rules import check
+from asha_queue.search.space import uniform
 from asha_queue.settings import FORMAT
+from asha_queue.simulation import simulate
+from asha_queue.specification import Specification
 from asha_queue.store import keys
 from asha_queue.store.journal import load_file
 from asha_queue.views import journal
@@ -255,3 +258,63 @@ def test_what_the_first_version_has_begun_goes_on_under_this_one(
     entries = list(journal(lab.store, uid))
     assert check(entries) == []
     assert len({e["trial"] for e in entries if e["type"] == "completed"}) == TRIALS
+
+
+#: Keeps a snapshot of an experiment, or tells how far one goes that was found, and what it holds.
+KEEPING = """
+import json, sys
+from asha_queue.coordinator import fold
+from asha_queue.store import connect
+
+broker, uid, verb = sys.argv[1:]
+fold.SNAPSHOT_AFTER = 0
+fold.SNAPSHOT_GROWTH = 0
+found = fold.Fold(connect(broker), uid)
+seen = found.seen
+found.catch_up()
+if verb == "keep":
+    found.keep()
+print(json.dumps([seen, found.search.snapshot()]))
+"""
+
+
+@pytest.mark.parametrize(("writer", "reader"), [("last", "this"), ("this", "last")])
+def test_a_snapshot_that_one_version_has_kept_is_the_fold_of_the_other(
+    lab: Lab, tmp_path_factory: pytest.TempPathFactory, writer: str, reader: str
+) -> None:
+    last = str(source(LAST, tmp_path_factory.mktemp("last") / "source"))
+    (lab.folder / "keeping.py").write_text(KEEPING)
+    specification = Specification(
+        name="sums",
+        train="exp.py:train",
+        space={"x": uniform(0.0, 1.0)},
+        metric="loss",
+        mode="min",
+        max_t=9,
+        reduction_factor=3,
+        num_samples=40,
+        seed=1,
+    )
+    played = simulate(
+        specification,
+        evaluate=lambda config, t: {"loss": config["x"] + 1 / t},
+        seconds=lambda config, start, target: float(target - start),
+        workers=4,
+    )
+    half = played.journal[: len(played.journal) // 2]
+    uid = lab.store.restore(half)
+
+    def fold(of: str, verb: str) -> tuple[str, dict[str, Any]]:
+        environment = {"PYTHONPATH": last} if of == "last" else {}
+        told = lab.call("keeping", lab.broker, uid, verb, expect=0, **environment)
+        seen, state = json.loads(told.splitlines()[-1])
+        return seen, state
+
+    nothing, state = fold(writer, "keep")
+    assert nothing == "0-0"
+    seen, found = fold(reader, "read")
+    assert seen == half[-1]["id"]
+    assert {name: found[name] for name in found.keys() & state.keys()} == {
+        name: state[name] for name in found.keys() & state.keys()
+    }
+    assert found["rungs"]
