@@ -44,10 +44,12 @@ What an older version does about it
   `status` and in `doctor`, and drives all the others.
 * Commands and pages say it of the experiment, and show all the others.
 
-In which order to upgrade: any. Coordinators first lets new fields be used at once. With two of
-them, one is upgraded while the other leads; a leader that is killed is replaced in seconds. Workers
-are drained node by node: `asha-queue drain HOST`, upgrade, start. Clients come last or at any time;
-only what they submit with new fields waits for a coordinator that knows them.
+In which order to upgrade: any. Coordinators first lets new fields be used at once; and it must be
+so where the server's users do not let workers load scripts, as these run what a coordinator of
+their version has brought. With two coordinators one is upgraded while the other leads; a leader
+that is killed is replaced in seconds. Workers are drained node by node: `asha-queue drain HOST`,
+upgrade, start. Clients come at any time; only what they submit with new fields waits for a
+coordinator that knows them.
 """
 
 import re
