@@ -178,8 +178,7 @@ class Asha:
         return decisions
 
     def apply(self, entry: Mapping[str, Any]) -> None:
-        """Folds the next entry of the journal; JournalError if it cannot follow those before,
-        NewerFormat if it is a newer version's."""
+        """Folds the next entry of the journal; JournalError if it cannot follow those before."""
         try:
             kind = entry["type"]
             if kind == "completed":

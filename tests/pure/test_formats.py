@@ -31,9 +31,6 @@ class Later(Specification):
 
 def test_a_later_field_is_stored_only_if_it_asks_for_something() -> None:
     plain, red = Later(**GIVEN), Later(**GIVEN, colour="red")
-    assert plain.to_json().keys() == Specification(**GIVEN).to_json().keys() - later(
-        Specification(**GIVEN).to_json()
-    )
     assert red.to_json() == plain.to_json() | {"colour": "red"}
     assert later(red.to_json()) == ["colour"]
     assert Later.from_json(red.to_json()) == red
@@ -56,9 +53,9 @@ def test_a_field_that_is_misspelt_is_no_newer_version_s() -> None:
         Specification(**GIVEN, max_tt=9)
 
 
-def test_no_field_that_every_version_knows_was_taken_away_or_left_out() -> None:
+def test_an_experiment_that_asks_for_nothing_new_has_the_fields_that_every_version_knows() -> None:
     assert Fields.model_fields.keys() >= EVERYBODYS
-    assert Specification(**GIVEN).to_json().keys() >= EVERYBODYS
+    assert Specification(**GIVEN).to_json().keys() == EVERYBODYS
 
 
 # -- versions at work ----------------------------------------------------------------------------
