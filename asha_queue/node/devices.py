@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -82,8 +83,16 @@ def on_gpus(gpus: Sequence[Gpu], workers_per_gpu: int, gpus_per_worker: int) -> 
 def on_cpus(workers: int) -> list[Device]:
     """Devices for `workers` workers on the CPU, that share its cores unless the user set the number
     of threads."""
-    threads = max(1, (os.cpu_count() or 1) // max(1, workers))
+    threads = max(1, cores() // max(1, workers))
     shared = {name: str(threads) for name in THREADS if name not in os.environ}
     return [
         Device(f"cpu{number}", {"CUDA_VISIBLE_DEVICES": "", **shared}) for number in range(workers)
     ]
+
+
+def cores() -> int:
+    """How many cores may be used here: those that this process is bound to, and of these no more
+    than Slurm gave to the job, which not every cluster binds to them."""
+    there = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    given = os.environ.get("SLURM_CPUS_PER_TASK") or os.environ.get("SLURM_CPUS_ON_NODE") or ""
+    return min(there, int(given)) if given.isdecimal() else there

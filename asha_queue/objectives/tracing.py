@@ -126,6 +126,7 @@ class Recorded(Suggesting):
     attempt = 1
     experiment = ""
     device = "cpu"
+    devices = 1
     checkpoint = None
     draining = False
 

@@ -21,7 +21,7 @@ from asha_queue.errors import SpecificationError
 #: What a command is told beside its hyperparameters; as ASHA_QUEUE_NAME in its environment, too.
 GIVEN = (
     *("python", "experiment", "trial", "start", "target", "checkpoint", "save", "device"),
-    "config",
+    *("devices", "config"),
 )
 
 _PART = re.compile(

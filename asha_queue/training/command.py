@@ -113,6 +113,7 @@ class _Run:
             "checkpoint": str(trial.checkpoint or ""),
             "save": str(save),
             "device": trial.device,
+            "devices": trial.devices,
             "config": trial.config,
         }
         told = {

@@ -37,7 +37,7 @@ class Beyond(BaseException):
 
 class ObjectiveTrial(Suggesting):
     """What an objective is called with: Optuna's names, and beside them those of `Trial` but
-    `report`, among them `checkpoint`, `save`, `start`, `target` and `device`."""
+    `report`, among them `checkpoint`, `save`, `start`, `target`, `device` and `devices`."""
 
     def __init__(self, trial: Trial, space: Mapping[str, Any], metrics: Sequence[str]) -> None:
         self._trial = trial

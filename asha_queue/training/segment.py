@@ -209,6 +209,7 @@ class ClaimedSegment:
             rung=self._claim.rung,
             attempt=self._claim.attempt,
             device=self._site.device,
+            devices=self._site.devices,
             checkpoint=restored.folder,
             metrics=self._metrics_at(restored.resource),
         )

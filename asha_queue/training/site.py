@@ -63,6 +63,7 @@ class Site:
     worker: str
     roots: Sequence[Path]
     device: str
+    devices: int
     line: Line
     live: LiveReports
     pulse: Pulse

@@ -11,6 +11,7 @@ import os
 import secrets
 import sys
 import warnings
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,13 @@ def device() -> str:
     return "cpu" if os.environ.get("CUDA_VISIBLE_DEVICES", "") in NO_DEVICE else "cuda"
 
 
+def devices() -> int:
+    """How many GPUs this worker is pinned to; 1 on the CPU."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    # CUDA reads no further than -1
+    return len(list(takewhile(lambda one: one.strip() != "-1", visible))) or 1
+
+
 def _on_worker(sender: Any, **_: Any) -> None:
     """In the main process, before anything is forked."""
     global _supervisor
@@ -137,6 +145,7 @@ def _on_process(sender: str, **_: Any) -> None:
         worker=sender,
         roots=_roots(),
         device=device(),
+        devices=devices(),
         line=line,
         live=live,
         pulse=pulse,

@@ -61,6 +61,8 @@ class Trial:
     attempt: int
     #: "cuda" when this worker is pinned to a GPU, else "cpu".
     device: str
+    #: How many GPUs the worker is pinned to, for a process each; 1 on the CPU.
+    devices: int
     #: Folder of the checkpoint to go on from (read it only), or None when starting from nothing.
     checkpoint: Path | None
     #: What was reported at the step of that checkpoint.
@@ -76,6 +78,7 @@ class Trial:
         rung: int,
         attempt: int,
         device: str,
+        devices: int = 1,
         checkpoint: Path | None,
         metrics: Mapping[str, float] | None = None,
     ) -> None:
@@ -88,6 +91,7 @@ class Trial:
         self.target = segment.progress.target
         self.attempt = attempt
         self.device = device
+        self.devices = devices
         self.checkpoint = checkpoint
         self.metrics = dict(metrics or {})
 

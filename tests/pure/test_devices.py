@@ -6,8 +6,9 @@ import os
 import pytest
 
 from asha_queue.errors import NodeError
-from asha_queue.node.devices import THREADS, Device, devices, on_cpus, on_gpus
+from asha_queue.node.devices import THREADS, Device, cores, devices, on_cpus, on_gpus
 from asha_queue.node.gpus import Gpu
+from asha_queue.training import task
 from tests.pure.nvml import StandInNvml, environment
 
 
@@ -110,10 +111,13 @@ def test_slices_are_not_put_together() -> None:
         on_gpus([Gpu("mig0.0", "MIG-1"), Gpu("mig0.1", "MIG-2")], 1, 2)
 
 
+SLURM = ("SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE")
+
+
 def test_cpu_workers_share_the_cores_and_see_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in THREADS:
+    for name in (*THREADS, *SLURM):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(8))
     assert names(on_cpus(3)) == ["cpu0", "cpu1", "cpu2"]
     environment = on_cpus(3)[0].environment
     assert environment["CUDA_VISIBLE_DEVICES"] == ""
@@ -125,3 +129,36 @@ def test_the_users_number_of_threads_is_respected(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("OMP_NUM_THREADS", "5")
     [device] = on_cpus(1)
     assert "OMP_NUM_THREADS" not in device.environment
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, 8),
+        ({"SLURM_CPUS_ON_NODE": "4"}, 4),
+        ({"SLURM_CPUS_PER_TASK": "2", "SLURM_CPUS_ON_NODE": "4"}, 2),
+        ({"SLURM_CPUS_ON_NODE": "64"}, 8),
+    ],
+)
+def test_no_more_cores_are_used_than_the_process_or_its_job_was_given(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], expected: int
+) -> None:
+    for name in SLURM:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(8))
+    assert cores() == expected
+
+
+@pytest.mark.parametrize(
+    ("visible", "expected"),
+    [(None, 1), ("", 1), ("-1", 1), ("0", 1), ("0,1", 2), ("GPU-a, GPU-b,GPU-c", 3), ("2,-1,3", 1)],
+)
+def test_a_trial_is_told_how_many_devices_its_worker_has(
+    monkeypatch: pytest.MonkeyPatch, visible: str | None, expected: int
+) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert task.devices() == expected
