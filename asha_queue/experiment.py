@@ -253,7 +253,7 @@ def submit(
             f"experiment {name!r} exists with another specification ("
             + "; ".join(differences)
             + "). Give it another name, or start anew with --fresh, which deletes the old one; "
-            f"num_samples and max_t can be raised with `asha-queue extend {name}`."
+            f"num_samples, max_t and budgets can be raised with `asha-queue extend {name}`."
         )
     return uid, f"experiment {name} goes on ({description.state})"
 

@@ -4,7 +4,7 @@ import getpass
 import socket
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,18 +18,18 @@ from asha_queue.errors import (
     LostExperiment,
     OrderError,
     ProtocolError,
+    SpecificationError,
     UnknownExperiment,
     UnknownWorker,
 )
 from asha_queue.result import Best, Result
+from asha_queue.search.limits import EXTENDABLE, modes_of, raised
+from asha_queue.specification.budgets import extension
 from asha_queue.storage import opened
 from asha_queue.storage.patience import QUICK
 from asha_queue.store import connect
 from asha_queue.store.contract import Changed, Description, Store
 from asha_queue.views import LivePoints, overview
-
-#: What `num_samples` and `max_t` may be extended to: scripts on the server count in doubles.
-LARGEST = 2**53
 
 
 class Handle:
@@ -103,31 +103,48 @@ class Handle:
         self._expect("cancel", self._store.cancel(self.uid, _request(), self._by, reason))
 
     def extend(
-        self, *, num_samples: int | None = None, max_t: int | None = None, reason: str = ""
+        self,
+        *,
+        num_samples: int | None = None,
+        max_t: int | None = None,
+        time_budget: float | str | None = None,
+        resource_budget: int | None = None,
+        stop_at: float | Mapping[str, float] | None = None,
+        reason: str = "",
     ) -> None:
-        """Raises `num_samples` or `max_t` to these values, also of a finished experiment. A higher
-        `max_t` is a new rung: the best of the old top are promoted into it."""
-        changed = {
-            name: value
-            for name, value in (("num_samples", num_samples), ("max_t", max_t))
-            if value is not None
-        }
-        present = self._fold.specification.to_json() | self.describe().extended
-        for name, value in changed.items():
-            if value < present[name]:
-                raise OrderError(
-                    f"{name}={value}: experiment {self.name} has {present[name]}, "
-                    f"and can only be extended to more"
-                )
-            if value > LARGEST:
-                raise OrderError(f"{name}={value}: must be at most {LARGEST}")
-        if not changed:
-            raise OrderError("nothing to extend: give num_samples, max_t or both")
+        """Raises these to new values, also of a finished experiment. A higher `max_t` is a new
+        rung: the best of the old top are promoted into it. A higher budget goes on with what was
+        handed back when the old one was used; of `stop_at` the metrics that are not named stay.
+        """
+        given = (num_samples, max_t, time_budget, resource_budget, stop_at)
+        changed = self._raised(dict(zip(EXTENDABLE, given, strict=True)))
         try:
             answer = self._store.extend(self.uid, _request(), self._by, reason, changed)
         except ProtocolError as error:  # another has extended it further meanwhile
             raise OrderError(f"experiment {self.name}: {error}") from None
         self._expect("extend", answer)
+
+    def _raised(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The values that are given, all of them found to be at least the present ones."""
+        fields = self._fold.specification.to_json() | self.describe().extended
+        changed = {name: value for name, value in given.items() if value is not None}
+        if not changed:
+            raise OrderError(f"nothing to extend: give one or several of {', '.join(given)}")
+        try:
+            changed = extension(changed, fields)
+        except SpecificationError as error:
+            raise OrderError(str(error)) from None
+        for name, value in changed.items():
+            if fields[name] is None:
+                raise OrderError(
+                    f"{name}={value}: experiment {self.name} has none that could be raised"
+                )
+            if raised(name, fields[name], value, modes_of(fields)) < 0:
+                raise OrderError(
+                    f"{name}={value}: experiment {self.name} has {fields[name]}, "
+                    f"and can only be extended to more"
+                )
+        return changed
 
     def retry(self, trials: Sequence[int] | None = None) -> list[int]:
         """Tries failed trials again (default: all of them); returns those that had failed."""

@@ -4,6 +4,8 @@ from typing import Final
 
 #: Format of the journal entries, records, messages and manifests written here (`formats.py`).
 FORMAT: Final = 1
+#: What counts of trials and of resource may be: scripts on the server count in doubles.
+LARGEST: Final = 2**53
 #: What names of experiments and queues look like.
 NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 

@@ -4,7 +4,8 @@ Each worker that becomes free takes one decision of the search; what it trains t
 `seconds` says. Everything that happens is journalled as in a real run, and the search is a fold
 of that journal; whoever else follows it (the result, a plan) hears of each entry after the search.
 A dropped segment loses its work and is trained again at once, from where it began, by the worker
-that dropped it.
+that dropped it. When a budget ends the experiment, what is in training is handed back at that
+moment, with the steps that it has come to.
 """
 
 import heapq
@@ -128,15 +129,21 @@ class Simulation:
         experiment = self._specification.to_json()
         self._write({"type": "submitted", "uid": "simulated", "experiment": experiment})
         self._fill_slots()
-        while self._agenda and self._agenda[0][0] <= until:
+        over_at = self._specification.time_budget or math.inf
+        while self._agenda and not self.search.budget.over():
+            if self._agenda[0][0] > min(until, over_at):
+                self._now = min(until, over_at)
+                break
             self._now, _, segment = heapq.heappop(self._agenda)
             if segment.lost:
                 self._lose(segment)
             else:
                 self._complete(segment)
                 self._fill_slots()
-        if self.search.finished:
-            self._write({"type": "finished", "by": "simulation", "reason": "all trials ended"})
+        if reason := self.search.ending(self._now):
+            for end, _, segment in sorted(self._agenda, key=lambda ends: ends[1]):
+                self._suspend(segment, end)
+            self._write({"type": "finished", "by": "simulation", "reason": reason})
 
     def _fill_slots(self) -> None:
         """Starts what the search decides, as far as there are idle workers."""
@@ -159,17 +166,7 @@ class Simulation:
 
     def _begin(self, segment: _Segment) -> None:
         """Journals that the attempt is scheduled and started, and plans its end."""
-        self._write(
-            {
-                "type": "scheduled",
-                "trial": segment.trial,
-                "bracket": segment.bracket,
-                "rung": segment.rung,
-                "target": segment.target,
-                "attempt": segment.attempt,
-                "config": segment.config,
-            }
-        )
+        self._schedule(segment)
         self._tokens += 1
         segment.token = self._tokens
         segment.began = self._now
@@ -189,6 +186,19 @@ class Simulation:
                 duration = survived
         heapq.heappush(self._agenda, (self._now + duration, segment.token, segment))
 
+    def _schedule(self, segment: _Segment) -> None:
+        self._write(
+            {
+                "type": "scheduled",
+                "trial": segment.trial,
+                "bracket": segment.bracket,
+                "rung": segment.rung,
+                "target": segment.target,
+                "attempt": segment.attempt,
+                "config": segment.config,
+            }
+        )
+
     def _complete(self, segment: _Segment) -> None:
         metrics = self._evaluate(segment.config, segment.target)
         self._idle.append(segment.worker)
@@ -198,16 +208,35 @@ class Simulation:
                 "completed",
                 metrics={name: written(value) for name, value in metrics.items()},
                 reached=segment.reached,
-                checkpoint=None,
+                checkpoint=_checkpoint(segment.trial, segment.reached),
                 seconds=self._now - segment.began,
                 curve=[],
             )
         )
 
-    def _lose(self, segment: _Segment) -> None:
-        reached = segment.reached
+    def _suspend(self, segment: _Segment, end: float) -> None:
+        """Hands back what would have ended then; the rest is scheduled, and never begun."""
+        part = (self._now - segment.began) / (end - segment.began) if end > segment.began else 0.0
+        reached = segment.start + int((segment.reached - segment.start) * part)
+        metrics = self._evaluate(segment.config, reached) if reached > segment.start else {}
         self._write(
-            self._about(segment, "lost", reason="dropped", reached=reached, checkpoint=None)
+            self._about(
+                segment,
+                "suspended",
+                metrics={name: written(value) for name, value in metrics.items()},
+                reached=reached,
+                checkpoint=_checkpoint(segment.trial, reached),
+                seconds=self._now - segment.began,
+                curve=[],
+            )
+        )
+        segment.attempt += 1
+        self._schedule(segment)
+
+    def _lose(self, segment: _Segment) -> None:
+        reached, saved = segment.reached, _checkpoint(segment.trial, segment.start)
+        self._write(
+            self._about(segment, "lost", reason="dropped", reached=reached, checkpoint=saved)
         )
         segment.attempt += 1
         self._begin(segment)
@@ -235,3 +264,8 @@ class Simulation:
         self.search.apply(entry)
         for follow in self.followers:
             follow(entry)
+
+
+def _checkpoint(trial: int, resource: int) -> dict[str, Any] | None:
+    """What a program would have saved there: budgets count from it."""
+    return {"path": f"{trial}/{resource}", "resource": resource, "bytes": 0} if resource else None

@@ -12,6 +12,7 @@ from asha_queue.cli.common import broker_option, json_option, print_json
 from asha_queue.cli.files import experiment_in
 from asha_queue.experiment import Interrupted
 from asha_queue.result import Result
+from asha_queue.search.asha import ALL_ENDED
 from asha_queue.search.configuration import short
 from asha_queue.storage import opened
 from asha_queue.terminal.layout import console
@@ -86,6 +87,8 @@ def _print(result: Result, storage: str | None) -> None:
     out = console()
     final = overview(result, [], {})
     out.print(Group(rung_table(final), *front_table(final, FRONT_ROWS), *trouble_lines(final)))
+    if result.reason not in ("", ALL_ENDED):
+        out.print(f"{result.state:<11} {result.reason}", markup=False)
     best = result.best
     if best is None and result.nearest:
         out.print("no trial meets the constraints", markup=False)

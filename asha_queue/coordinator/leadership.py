@@ -8,7 +8,7 @@ import os
 import secrets
 import socket
 
-from asha_queue.store.contract import Json, Store
+from asha_queue.store.contract import Json, Lead, Store
 
 
 class Leadership:
@@ -22,12 +22,13 @@ class Leadership:
         self.term = 0
         self.leader = ""
 
-    def renew(self, wants: int, claims: Json | None) -> Json:
+    def renew(self, wants: int, claims: Json | None) -> Lead:
         """Takes or keeps the lead if nobody else has it; `wants`: slots that could be used now.
-        What a leader `claims` of each queue is kept, too. Returns what was claimed before."""
+        What a leader `claims` of each queue is kept, too. The answer has what was claimed before,
+        and the server's time."""
         answer = self._store.lead(self._uid, self.who, wants, claims)
         self.leading, self.term, self.leader = answer.leading, answer.term, answer.leader
-        return answer.claims
+        return answer
 
     def resign(self) -> None:
         """Gives the lead up, so that another coordinator need not wait for the lease to expire."""

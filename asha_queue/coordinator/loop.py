@@ -12,6 +12,9 @@ Rules
   waiting, and a promotion overtakes queued new trials by its priority. `slots.py` says whose slots
   they are, `rooms.py` what is decided where only some queues have room.
 * The queue of a segment follows from its target and the specification, whoever publishes it.
+* The time of a budget is the server's, as the lead tells it once a tick: no clock of this machine.
+* An experiment whose budget is used (`search/budget.py`) is finished with its segments open: while
+  some run, `finish` is asked again until they are handed back. Whoever leads next does the same.
 * No decision waits for a model: the configurations that the next ones may ask for are made ahead.
 """
 
@@ -53,6 +56,8 @@ class Coordinator:
         self._queues = self.fold.specification.every_queue
         #: Live workers that serve the experiment's queues, those that are set aside too.
         self.workers: list[Worker] = []
+        #: The server's time at the last tick.
+        self._now = 0.0
         # The following are by queue.
         self._slots = dict.fromkeys(self._queues, 0)
         self._lead = dict.fromkeys(self._queues, 0)
@@ -133,7 +138,8 @@ class Coordinator:
         claims = self._claims() if led else {}
         told = {queue: claim.to_json() for queue, claim in claims.items()}
         wants = sum(claim.wants for claim in claims.values())
-        before = self.leadership.renew(wants, told or None)
+        answer = self.leadership.renew(wants, told or None)
+        before, self._now = answer.claims, answer.now
         if self.leadership.leading and not led:
             for queue in before.keys() & self._accounts:  # where another has left off
                 self._accounts[queue] = Account(before[queue]["owed"])
@@ -157,7 +163,7 @@ class Coordinator:
         """What the experiment claims of each queue."""
         search, weight = self.fold.search, self.fold.specification.weight
         wants = Counter[str]()
-        if search.state == "open":
+        if search.state == "open" and not search.budget.over(self._now):
             room = {q: len(self._fleet.serving([q])) for q in self._queues}
             wants = self._open()
             for decision in search.decide(Rooms(self._within(sum(room.values())), room, self._of)):
@@ -212,12 +218,10 @@ class Coordinator:
         """Schedules what free slots call for, or finishes; True if the journal has grown."""
         search = self.fold.search
         request = uuid.uuid4().hex
-        if search.finished:
+        if reason := search.ending(self._now):
             self.before_finish()
-            answer = self._store.finish(
-                self.uid, self.fold.last, request, by=self.leadership.who, reason="all trials ended"
-            )
-            return answer == "ok"
+            decided, who = (self.uid, self.fold.last, request), self.leadership.who
+            return self._store.finish(*decided, who, reason, drain=search.outstanding > 0) == "ok"
         decisions = search.decide(self._room())
         if not decisions:
             return False

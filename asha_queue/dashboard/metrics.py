@@ -41,6 +41,7 @@ from asha_queue.search.rung import number
 from asha_queue.selection import STATES
 from asha_queue.store.contract import Worker
 from asha_queue.tally import BOUNDS, Histogram
+from asha_queue.views.outlook import budgets
 
 #: States of an experiment; the last one is that of what is damaged or of a newer version.
 EXPERIMENT_STATES: Final = ("running", "paused", "finished", "cancelled", "unreadable")
@@ -77,6 +78,14 @@ class Families:
             "asha_queue_best_value",
             "The best value in the highest rung that has a result.",
             labels=[*one, "metric"],
+        )
+        self.budget_used = GaugeMetricFamily(
+            "asha_queue_budget_used",
+            "What is used of a budget: seconds of time_budget, units of resource_budget.",
+            labels=[*one, "budget"],
+        )
+        self.budget_limit = GaugeMetricFamily(
+            "asha_queue_budget_limit", "How much a budget is.", labels=[*one, "budget"]
         )
         self.queued = GaugeMetricFamily(
             "asha_queue_queued_segments",
@@ -135,6 +144,10 @@ class Families:
         if best := result.best:
             for metric in result.specification.metrics:
                 self.best.add_metric([name, metric], number(best.metrics[metric]))
+        for budget in budgets(result):
+            if budget["name"] != "stop_at":
+                self.budget_used.add_metric([name, budget["name"]], budget["used"])
+                self.budget_limit.add_metric([name, budget["name"]], budget["limit"])
         self.queued.add_metric([name, result.specification.queue], states["queued"])
         self._wanted.update(wanted(look))
         for worker, told in tally.workers.items():

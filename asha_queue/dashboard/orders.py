@@ -19,7 +19,9 @@ from msgspec import Meta, Struct
 
 from asha_queue.dashboard.replies import ApiHandler, Refused
 from asha_queue.errors import OrderError
-from asha_queue.handle import LARGEST, Handle, drain, uid_of
+from asha_queue.handle import Handle, drain, uid_of
+from asha_queue.search.limits import EXTENDABLE
+from asha_queue.settings import LARGEST
 from asha_queue.store.contract import Store
 
 _NO_LOGIN: Final = (
@@ -48,6 +50,9 @@ class Cancel(Struct, forbid_unknown_fields=True):
 class Extend(Struct, forbid_unknown_fields=True):
     num_samples: Positive | None = None
     max_t: Positive | None = None
+    time_budget: float | str | None = None
+    resource_budget: Positive | None = None
+    stop_at: float | dict[str, float] | None = None
     reason: Reason = ""
 
 
@@ -72,7 +77,14 @@ def _cancel(handle: Handle, order: Cancel) -> None:
 
 
 def _extend(handle: Handle, order: Extend) -> None:
-    handle.extend(num_samples=order.num_samples, max_t=order.max_t, reason=order.reason)
+    handle.extend(
+        num_samples=order.num_samples,
+        max_t=order.max_t,
+        time_budget=order.time_budget,
+        resource_budget=order.resource_budget,
+        stop_at=order.stop_at,
+        reason=order.reason,
+    )
 
 
 def _retry(handle: Handle, order: Retry) -> dict[str, Any]:
@@ -146,8 +158,11 @@ def _obey(store: Store, name: str, verb: str, body: bytes, by: str) -> dict[str,
     return {
         "name": name,
         "state": "running" if now.state == "open" else now.state,
-        "num_samples": specification["num_samples"],
-        "max_t": specification["max_t"],
+        **{
+            field: specification[field]
+            for field in EXTENDABLE
+            if specification.get(field) is not None
+        },
         **done,
     }
 

@@ -27,6 +27,7 @@ from asha_queue.search.configuration import flatten, short
 from asha_queue.search.domains import shown
 from asha_queue.selection import choose
 from asha_queue.views import aim, duration, number, savings
+from asha_queue.views.outlook import budgets
 from asha_queue.views.plans import rungs_planned
 
 #: Trials in the table.
@@ -53,6 +54,7 @@ def report(result: Result, made: float) -> str:
         flatten=flatten,
         number=number,
         savings=savings,
+        budgets=budgets,
         short=short,
         space=[(parameter.name, _written(parameter)) for parameter in parameters(result)],
     )

@@ -14,7 +14,9 @@ from asha_queue.figures import draw, parameters, plotted
 from asha_queue.result.leaders import Leaders
 from asha_queue.result.trials import Best, Improvement, RungResult, RungSummary, TrialResult
 from asha_queue.result.verdicts import Verdicts
+from asha_queue.search.budget import Clock
 from asha_queue.search.goal import Goal
+from asha_queue.search.limits import raised
 from asha_queue.search.rung import number
 from asha_queue.specification import Specification
 from asha_queue.tally import Tally
@@ -27,11 +29,15 @@ class Result:
     """The trials of an experiment and what is best among them."""
 
     def __init__(self, specification: Specification) -> None:
-        #: As submitted, but with `num_samples` and `max_t` as they were extended.
+        #: As submitted, but with `num_samples`, `max_t` and budgets as they were extended.
         self.specification = specification
         self.trials: list[TrialResult] = []
         #: "running", "paused", "finished" or "cancelled".
         self.state = "running"
+        #: Why it has ended, in words; empty while it has not.
+        self.reason = ""
+        #: For how long it was open: what counts for its time_budget.
+        self.clock = Clock()
         #: The best value seen at any resource, in a rung's result or on the way to it.
         self.best_seen: Best | None = None
         #: How the best value seen came about, by time.
@@ -61,7 +67,8 @@ class Result:
         self._least_loss = math.inf
         #: The journal's time of the first entry.
         self.began: float | None = None
-        self._latest = 0.0
+        #: And of the last.
+        self.at = 0.0
 
     @classmethod
     def from_journal(cls, entries: Iterable[dict[str, Any]]) -> Self:
@@ -123,7 +130,7 @@ class Result:
     @property
     def seconds(self) -> float:
         """From the first entry to the last."""
-        return 0.0 if self.began is None else self._latest - self.began
+        return 0.0 if self.began is None else self.at - self.began
 
     def to_pandas(self) -> Any:
         """A pandas DataFrame with one row per trial; nested columns such as `config.lr`."""
@@ -163,11 +170,13 @@ class Result:
         """Folds one entry of the journal."""
         self.tally.apply(entry)
         at = entry.get("at")
+        kind = entry["type"]
         if at is not None:
             self.began = at if self.began is None else self.began
-            self._latest = at
-        kind = entry["type"]
+            self.at = at
+            self.clock.apply(kind, at)
         if kind in _ENDED:
+            self.reason = entry.get("reason") or ""
             self._end(kind)
         elif kind in ("paused", "resumed"):
             self.state = "paused" if kind == "paused" else "running"
@@ -188,7 +197,7 @@ class Result:
             elif kind == "retried":
                 self._retry(trial, entry)
             if self.state in _ENDED:  # a straggler's entry, after the end
-                _settle(trial)
+                trial.settle(self.state)
 
     def _trial(self, trial: int) -> TrialResult:
         while len(self.trials) <= trial:
@@ -247,7 +256,7 @@ class Result:
             checkpoint=entry.get("checkpoint"),
             seconds=entry.get("seconds") or 0.0,
             worker=entry.get("worker"),
-            at=self._latest,
+            at=self.at,
             spent=self.resource_spent,
             violation=self._goal.violation(metrics),
         )
@@ -297,7 +306,7 @@ class Result:
             self.best_seen = Best(trial.number, trial.config, metrics, checkpoint, resource)
             value = number(metrics[self._goal.objectives[0].metric])
             self.improvements.append(
-                Improvement(self._latest, self.resource_spent, trial.number, resource, value)
+                Improvement(self.at, self.resource_spent, trial.number, resource, value)
             )
 
     def _leader(self, goal: Goal) -> TrialResult | None:
@@ -334,10 +343,14 @@ class Result:
             self._verdicts.withdraw(trial.bracket, entry["rung"], trial.number)
         self._reopen()
 
-    def _extend(self, changed: Mapping[str, int]) -> None:
-        present = {name: getattr(self.specification, name) for name in ("num_samples", "max_t")}
-        self.specification = self.specification.extended(
-            {name: max(value, changed.get(name, 0)) for name, value in present.items()}
+    def _extend(self, changed: Mapping[str, Any]) -> None:
+        present, modes = self.specification, {g.metric: g.mode for g in self._goal.objectives}
+        self.specification = present.extended(
+            {
+                name: value
+                for name, value in changed.items()
+                if raised(name, getattr(present, name, None), value, modes) > 0
+            }
         )
         self._ladder = self._ladder.extended(self.specification.max_t)
         self._add_rungs()
@@ -358,26 +371,19 @@ class Result:
         """What was finished goes on; what was paused stays so."""
         if self.state != "finished":
             return
-        self.state = "running"
+        self.state, self.reason = "running", ""
         for trial in self.trials:
-            if trial.state == "stopped" and not self._verdicts.fall:
+            if trial.state == "stopped" and trial.target is not None:
+                trial.state = "queued"
+            elif trial.state == "stopped" and not self._verdicts.fall:
                 trial.state = "waiting"
 
     def _end(self, kind: str) -> None:
         self.state = kind
         for trial in self.trials:
             if kind == "cancelled":
-                trial.history.cancel(self._latest)
-            _settle(trial)
-
-
-def _settle(trial: TrialResult) -> None:
-    """A trial's state once the experiment is over."""
-    if trial.state == "waiting":
-        trial.state = "stopped"
-    elif trial.state in ("queued", "running"):
-        trial.state = "cancelled"
-        trial.worker = trial.start = trial.target = None
+                trial.history.cancel(self.at)
+            trial.settle(kind)
 
 
 def _read(metrics: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -55,6 +55,15 @@ class TrialResult:
     def __post_init__(self) -> None:
         self.history = Attempts(self.number)
 
+    def settle(self, kind: str) -> None:
+        """Takes its state once the experiment is over, "finished" or "cancelled"; one whose segment
+        was queued then, as a budget was used, keeps its target."""
+        if self.state == "waiting" or (self.state == "queued" and kind == "finished"):
+            self.state = "stopped"
+        elif self.state in ("queued", "running"):
+            self.state = "cancelled"
+            self.worker = self.start = self.target = None
+
 
 @dataclass(frozen=True, slots=True)
 class Best:

@@ -24,6 +24,8 @@ Rules
    was finished; so does `retried`. What was cancelled stays so, and its open segments are closed.
 7. A search that hedges tests its rungs first, and promotes everyone out of those whose ranks say
    nothing of the next: rules 1 and 2 as changed by `hedge.py`.
+8. A search with a budget passes over what does not fit into it, and is over when its time is used
+   or its aim reached, whatever is open then: rules 1 and 5 as changed by `budget.py`.
 
 What it guarantees
 
@@ -44,14 +46,18 @@ Algorithm 2.
 import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Self, cast
 
 from asha_queue.errors import JournalError, SpecificationError
 from asha_queue.formats import newer, unknown
 from asha_queue.search.brackets import Brackets
+from asha_queue.search.budget import Budget, Purse
+from asha_queue.search.decisions import Decision as Decision
+from asha_queue.search.decisions import decisions
 from asha_queue.search.goal import Goal, Goals
 from asha_queue.search.hedge import Doubt, Hedge
+from asha_queue.search.limits import EXTENDABLE
 from asha_queue.search.pasha import Pasha
 from asha_queue.search.plan import Plan
 from asha_queue.search.rooms import Rooms
@@ -61,17 +67,8 @@ from asha_queue.search.variants import AnyRung, Stopping
 #: Entries that decide nothing. Those of newer versions are refused instead.
 _NEUTRAL = frozenset({"submitted", "started", "suspended", "lost", "warning", "evicted"})
 _ENDED = ("finished", "cancelled")
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """A segment to schedule: train `trial` up to `target`. Rung 0 is a new trial, the first of its
-    bracket's rungs."""
-
-    trial: int
-    bracket: int
-    rung: int
-    target: int
+#: The reason of an end that no budget has brought.
+ALL_ENDED = "all trials ended"
 
 
 class Asha:
@@ -92,6 +89,7 @@ class Asha:
         self._open: dict[int, int] = {}  # the rung that a trial's open segment trains for
         self._failed: dict[int, int] = {}  # the rung in which a trial has failed for good
         self._state = "open"  # or "paused", "finished", "cancelled"
+        self.budget = Budget(plan.limits, plan.goal)  # what was used of it
 
     @property
     def variant(self) -> str:
@@ -137,45 +135,35 @@ class Asha:
     @property
     def finished(self) -> bool:
         """Whether there is nothing left to do, unless it is extended or retried."""
+        return self._state in _ENDED or bool(self.ending())
+
+    def ending(self, now: float | None = None) -> str:
+        """Why the search is to be finished, in words; empty if it is not, or has ended. `now` is
+        the server's time, if one later than that of the last decision is known."""
         if self._state != "open":
-            return self._state in _ENDED
-        return not self._open and self.started == self._num_trials and not self.decide(1)
+            return ""
+        if reason := self.budget.over(now):
+            return reason
+        if self._open or self.decide(1):
+            return ""
+        for one in self._decide(Rooms(1), Purse(None)):
+            return self.budget.used_up(self.budget.need(one.trial, one.target))
+        return ALL_ENDED
 
     def decide(self, slots: int | Rooms) -> list[Decision]:
         """The segments that at most `slots` free slots should train next, in this order; or as many
         as there is room for in each class of machines."""
-        decisions: list[Decision] = []
+        if self._state != "open" or self.budget.over():
+            return []
         rooms = Rooms(slots) if isinstance(slots, int) else slots
-        if self._state != "open" or rooms.left <= 0:
-            return decisions
-        levels = self._ladder.levels
-        tests = []
-        for trial, rung in self._hedges[0].tests(rooms.left):  # no one hedges with several brackets
-            if rooms.at(levels[rung + 1]) > 0:
-                rooms.take(levels[rung + 1], 1)
-                tests.append((trial, rung))
-                decisions.append(self._decision(trial, 0, rung + 1))
-        for level in range(self.top - 1, -1, -1):
-            for bracket in range(min(level + 1, self._brackets.number)):
-                room, rung = rooms.at(levels[level + 1]), level - bracket
-                if room <= 0:
-                    continue
-                everyone = self._hedges[bracket].open(rung)
-                best = self._rungs[bracket][rung].promotable(room + len(tests), everyone)
-                if best:
-                    others = [trial for trial in best if (trial, rung) not in tests]
-                    others = others[:room]
-                    rooms.take(levels[level + 1], len(others))
-                    decisions += [self._decision(trial, bracket, rung + 1) for trial in others]
-        room = min(rooms.left, self._num_trials - self.started)
-        if self._brackets.number == 1:
-            room = min(room, rooms.at(levels[0]))
-        for trial, bracket in enumerate(self._brackets.next(room), self.started):
-            if rooms.at(levels[bracket]) <= 0:
-                break
-            rooms.take(levels[bracket], 1)
-            decisions.append(self._decision(trial, bracket, 0))
-        return decisions
+        return self._decide(rooms, self.budget.purse())
+
+    def _decide(self, rooms: Rooms, purse: Purse) -> list[Decision]:
+        def pays(trial: int, target: int) -> bool:
+            return purse.pays(self.budget.need(trial, target))
+
+        parts = self._ladder, self.top, self._brackets, self._rungs, self._hedges
+        return decisions(*parts, self._num_trials, rooms, pays)
 
     def apply(self, entry: Mapping[str, Any]) -> None:
         """Folds the next entry of the journal; JournalError if it cannot follow those before."""
@@ -200,6 +188,7 @@ class Asha:
                 self._end(kind)
             elif kind not in _NEUTRAL:
                 raise unknown(entry)
+            self.budget.apply(entry)
         except (KeyError, TypeError, AttributeError) as error:
             raise JournalError(f"malformed entry ({error!r}): {entry!r}") from error
         except JournalError as error:
@@ -242,6 +231,7 @@ class Asha:
             "rungs": [rung.snapshot() for rungs in self._rungs for rung in rungs],
             "hedge": [held for hedge in self._hedges for held in hedge.snapshot()],
             **({"pasha": self._pasha.snapshot()} if self._pasha else {}),
+            **self.budget.snapshot(),
         }
 
     @classmethod
@@ -259,6 +249,7 @@ class Asha:
         search._hedges[0].restore(snapshot.get("hedge", []))
         if search._pasha:
             search._pasha.restore(snapshot["pasha"])
+        search.budget.restore(snapshot.get("budget"))
         return search
 
     def _decision(self, trial: int, bracket: int, rung: int) -> Decision:
@@ -359,9 +350,9 @@ class Asha:
             raise JournalError("the experiment is resumed, but it is not paused")
         self._state = "open"
 
-    def _extend(self, changed: Mapping[str, int]) -> None:
+    def _extend(self, changed: Mapping[str, Any]) -> None:
         self._require_not_cancelled()
-        if others := changed.keys() - {"num_samples", "max_t"}:
+        if others := changed.keys() - set(EXTENDABLE):
             raise newer("an order to extend", f"it extends {', '.join(sorted(others))}")
         num_trials = self._num_trials
         if "num_samples" in changed:
@@ -370,6 +361,7 @@ class Asha:
             raise JournalError(f"{self._num_trials} trials cannot shrink to {num_trials}")
         try:
             ladder = self._ladder.extended(changed.get("max_t", self._ladder.max_t))
+            self.budget.limits.extended(changed, self._goal)
         except SpecificationError as error:
             raise JournalError(str(error)) from None
         self._num_trials, self._ladder = num_trials, ladder

@@ -1,11 +1,12 @@
 """What a search is told before its first entry."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 from asha_queue.search.goal import Goal, Goals
 from asha_queue.search.ladder import Ladder
+from asha_queue.search.limits import Limits
 from asha_queue.search.space import Space
 from asha_queue.search.variants import AnyRung, rung
 
@@ -22,6 +23,7 @@ class Plan:
         brackets: ladders that begin one level above each other.
         variant: which trials go on out of a rung, and when (`variants.py`).
         hedge: whether rungs are tested before their ranks are relied on (`hedge.py`).
+        limits: what may end the search before all trials have (`budget.py`).
     """
 
     ladder: Ladder
@@ -31,6 +33,7 @@ class Plan:
     brackets: int = 1
     variant: str = "promotion"
     hedge: bool = False
+    limits: Limits = field(default_factory=Limits)
 
     def rung(self) -> AnyRung:
         """An empty rung."""
@@ -41,14 +44,16 @@ class Plan:
     def of(cls, experiment: Mapping[str, Any]) -> Self:
         """The plan of a specification, given by its fields as JSON."""
         grid_size = Space(experiment["space"]).grid_size
+        goal = Goals.of(experiment["metric"], experiment["mode"], experiment.get("constraints"))
         return cls(
             Ladder(*(experiment[name] for name in ("grace_period", "max_t", "reduction_factor"))),
-            Goals.of(experiment["metric"], experiment["mode"], experiment.get("constraints")),
+            goal,
             int(experiment["num_samples"]) * grid_size,
             grid_size,
             int(experiment.get("brackets", 1)),
             str(experiment.get("variant", "promotion")),
             bool(experiment.get("hedge")),
+            Limits.of(experiment, goal),
         )
 
 

@@ -24,20 +24,23 @@
    Where it is "pasha", which level was the top is held by rule 5 only.
 9. While an experiment is paused nothing new is scheduled, and it does not finish. It is extended
    upward only; `extended` and `retried` open what was finished; after `cancelled` nothing happens.
+10. No budget is exceeded by what is scheduled anew (`ledger.py`). An experiment may finish early,
+   with segments queued but none in training, once its time is used or its aim reached; and with
+   trials left that its resource cannot pay.
 
 Written without the search's rungs, so that an error there does not hide here: ranks are found
 otherwise (`ranks.py`). Only rule 5 runs the search itself, and only on journals that pass the rest.
 """
 
-import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from asha_queue.errors import AshaQueueError, SpecificationError
-from asha_queue.search.asha import Asha
+from asha_queue.errors import SpecificationError
+from asha_queue.search.folding import check_fold
+from asha_queue.search.ledger import Ledger
 from asha_queue.search.plan import Plan
 from asha_queue.search.ranks import Ranks
 from asha_queue.search.rooms import queue_of
@@ -50,28 +53,13 @@ def check(entries: Iterable[Mapping[str, Any]]) -> list[str]:
     journal = list(entries)
     if not journal or journal[0].get("type") != "submitted":
         return ["the journal does not begin with `submitted`: its first entries are missing"]
-    checker = _Checker(journal[0]["experiment"])
+    checker = _Checker(journal[0]["experiment"], journal[0].get("at"))
     for entry in journal[1:]:
         try:
             checker.check(entry)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             checker.violations.append(f"entry {entry.get('id')} is malformed: {error!r}")
-    return checker.violations or _check_fold(journal)
-
-
-def _check_fold(journal: list[Mapping[str, Any]]) -> list[str]:
-    plan = Plan.of(journal[0]["experiment"])
-    search = Asha(plan)
-    try:
-        for entry in journal:
-            search.apply(entry)
-    except AshaQueueError as error:
-        return [f"the search refuses the journal: {error}"]
-    first = json.dumps(search.snapshot())
-    restored = Asha.restore(plan, json.loads(first))
-    if json.dumps(restored.snapshot()) != first:
-        return ["the search's state differs after its snapshot was restored"]
-    return []
+    return checker.violations or check_fold(journal)
 
 
 @dataclass(slots=True)
@@ -93,9 +81,10 @@ class _Trial:
 
 
 class _Checker:
-    def __init__(self, experiment: Mapping[str, Any]) -> None:
+    def __init__(self, experiment: Mapping[str, Any], submitted_at: float | None) -> None:
         self.violations: list[str] = []
         plan = Plan.of(experiment)
+        self._ledger = Ledger(plan.limits, plan.goal, submitted_at)
         self._ladder = plan.ladder
         self._eta = plan.ladder.reduction_factor
         self._goal = plan.goal
@@ -125,6 +114,8 @@ class _Checker:
 
     def check(self, entry: Mapping[str, Any]) -> None:
         kind = entry["type"]
+        for excess in self._ledger.excess(entry):
+            self._say(entry, excess)
         if kind == "scheduled":
             self._scheduled(entry)
         elif kind in ("started", "completed", "suspended", "failed", "lost"):
@@ -139,6 +130,7 @@ class _Checker:
             self._end(entry)
         elif kind == "submitted":
             self._say(entry, "the experiment is submitted a second time")
+        self._ledger.apply(entry)
 
     def _say(self, entry: Mapping[str, Any], what: str) -> None:
         if "trial" in entry:
@@ -166,15 +158,8 @@ class _Checker:
             self._say(entry, f"in bracket {bracket}, but it began in bracket {trial.bracket}")
             return
         if attempt > 1:
-            if (
-                trial is None
-                or not trial.again
-                or (rung, attempt)
-                != (
-                    trial.rung,
-                    trial.attempt + 1,
-                )
-            ):
+            after = trial and trial.again and (trial.rung, trial.attempt + 1)
+            if (rung, attempt) != after:
                 self._say(entry, f"attempt {attempt} does not follow the end of the one before")
             if trial is not None:
                 trial.attempt, trial.open, trial.again = attempt, True, False
@@ -184,9 +169,7 @@ class _Checker:
             due = due_bracket(self._levels, self._eta, self._begun)
             if trial is None and bracket != due:
                 self._say(entry, f"started in bracket {bracket}, but bracket {due} is due")
-            if left := [
-                one for one in self._going if self._class_above(*one) == self._class(levels[0])
-            ]:
+            if left := self._left_going(self._class(levels[0])):
                 self._say(entry, "started, while trial {}, rung {}, goes on".format(*min(left)))
             if trial is None:
                 self._trials[name] = _Trial(bracket)
@@ -196,6 +179,20 @@ class _Checker:
         else:
             self._promotion(entry, trial)
             trial.rung, trial.attempt, trial.open, trial.again = rung, 1, True, False
+
+    def _left_going(self, of: str) -> list[tuple[int, int]]:
+        """Those that go on, in the stopping variant, before others of their class are started."""
+        rungs = defaultdict[tuple[int, int], list[int]](list)
+        for name, rung in self._going:
+            if self._class_above(name, rung) == of:
+                rungs[self._trials[name].bracket, rung].append(name)
+        paid = [place for place, names in rungs.items() if self._pays(*place, names)]
+        return [(name, place[1]) for place in paid for name in rungs[place]]
+
+    def _pays(self, bracket: int, rung: int, names: list[int]) -> bool:
+        """Whether there is a rung above, into which the budget lets each of these."""
+        above = self._levels[bracket + rung + 1 :]
+        return bool(above) and self._ledger.fits([(name, above[0]) for name in names])
 
     def _promotion(self, entry: Mapping[str, Any], trial: _Trial) -> None:
         below = entry["rung"] - 1
@@ -218,21 +215,15 @@ class _Checker:
                 self._say(entry, f"goes on out of rung {below}, where it was stopped")
             self._going.discard((entry["trial"], below))
         elif self._variant == "delayed" and promoted >= cut:
-            number = promoted + 1
-            self._say(
-                entry,
-                f"promoted out of rung {below} as number {number}, when only {cut} may be",
-            )
+            allowed = f"as number {promoted + 1}, when only {cut} may be"
+            self._say(entry, f"promoted out of rung {below} {allowed}")
         elif rank <= cut or self._standings.open(below):
             pass
         elif self._standings.testing(below, promoted):
             self._standings.probe(entry["trial"], below)
         else:
-            self._say(
-                entry,
-                f"promoted out of rung {below} with rank {rank} of {n}, "
-                f"when only the best {cut} may be",
-            )
+            allowed = f"with rank {rank} of {n}, when only the best {cut} may be"
+            self._say(entry, f"promoted out of rung {below} {allowed}")
 
     def _class_above(self, trial: int, rung: int) -> str | None:
         """The class in which a trial goes on out of a rung; None above the top."""
@@ -381,14 +372,21 @@ class _Checker:
             return
         if self._paused:
             self._say(entry, "finished while it was paused")
-        if len(self._trials) < self._num_trials:
-            self._say(entry, f"finished with {len(self._trials)} of {self._num_trials} trials")
+        early = self._ledger.ends(entry.get("at"))
         for name, trial in self._trials.items():
-            if trial.open or trial.again:
+            trains = trial.again or (trial.rung, trial.attempt) in trial.tokens
+            if (trial.open or trial.again) and (trains or not early):
                 self._say(entry, f"finished while trial {name}, rung {trial.rung}, is open")
+        if early:
+            return
+        due = due_bracket(self._levels, self._eta, self._begun)
+        next_one = len(self._trials), self._levels[due]
+        if len(self._trials) < self._num_trials and self._ledger.fits([next_one]):
+            self._say(entry, f"finished with {len(self._trials)} of {self._num_trials} trials")
         if self._variant == "pasha":
             return
         for bracket, rungs in enumerate(self._ranked):
             for rung in range(len(rungs) - 1):
-                for name in self._promotable(bracket, rung):
+                names = self._promotable(bracket, rung)
+                for name in names if self._pays(bracket, rung, names) else ():
                     self._say(entry, f"finished while trial {name} is promotable, rung {rung}")

@@ -23,7 +23,7 @@ from asha_queue.search.plan import Plan, conflict
 from asha_queue.search.rooms import queue_of, queues_of
 from asha_queue.search.space import Space
 from asha_queue.settings import NAME
-from asha_queue.specification import classes, command, trackers
+from asha_queue.specification import budgets, classes, command, trackers
 from asha_queue.specification.fields import STUDY, Fields
 from asha_queue.specification.problems import FILLED, line, no_grid, told
 from asha_queue.specification.program import reference
@@ -89,6 +89,18 @@ class Specification(Fields):
     @classmethod
     def _bound(cls, constraints: Any) -> Any:
         return told(lambda: bounds(constraints) if isinstance(constraints, dict) else constraints)
+
+    @field_validator("time_budget", mode="before")
+    @classmethod
+    def _count_seconds(cls, given: Any) -> Any:
+        return budgets.seconds(given)
+
+    @field_validator("stop_at", mode="before")
+    @classmethod
+    def _aim(cls, given: Any, info: ValidationInfo) -> Any:
+        if "metric" not in info.data:
+            return None  # which has a line of its own
+        return told(lambda: budgets.aims(given, info.data["metric"]))
 
     @field_validator("space", mode="before")
     @classmethod
@@ -257,8 +269,8 @@ class Specification(Fields):
             return self
         return self.model_copy(update={"seed": secrets.randbits(32)})
 
-    def extended(self, changed: Mapping[str, int]) -> Self:
-        """This specification with the values of an `extended` entry: num_samples, max_t or both.
+    def extended(self, changed: Mapping[str, Any]) -> Self:
+        """This specification with the values of an `extended` entry: num_samples, max_t, budgets.
 
         Its trials are counted rightly; its ladder is not `ladder` any more, but that one extended.
         """

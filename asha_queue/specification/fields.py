@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from asha_queue.settings import NAME
+from asha_queue.settings import LARGEST, NAME
 
 Mode = Literal["min", "max"]
 
@@ -105,6 +105,25 @@ class Fields(BaseModel):
         description="a list of names of experiments in the same store, of paths of "
         "journal.jsonl files, or of Optuna studies as 'optuna:STORAGE/STUDY', whose results it "
         "learns from",
+    )
+    time_budget: float | None = Field(
+        default=None,
+        gt=0,
+        allow_inf_nan=False,
+        description="a number of seconds above 0, a text such as '90min' or '1h30min', or None for "
+        "no limit: the time from its submission, less pauses, after which it saves and ends",
+    )
+    resource_budget: int | None = Field(
+        default=None,
+        ge=1,
+        le=LARGEST,
+        description="a whole number of at least 1, or None for no limit: units of resource that "
+        "all trials together may train",
+    )
+    stop_at: dict[str, float] | None = Field(
+        default=None,
+        description="a number, for several metrics a dict such as {'accuracy': 0.95}, or None: how "
+        "good a result ends it",
     )
     retries: int = Field(
         default=1, ge=0, description="a whole number of at least 0: failures that are tried again"

@@ -25,7 +25,7 @@ experiment's unit (steps).
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from asha_queue.store.data import (
     Attendant,
@@ -102,8 +102,14 @@ class Store(Protocol):
         is simply called again. Raises `JournalError` for a journal that is none, and `NewerFormat`
         for a newer version's."""
 
-    def finish(self, uid: str, last: str, request: str, by: str, reason: str) -> Decided:
-        """Journals `finished`; refused as `schedule` is, and illegal while a segment is open."""
+    def finish(
+        self, uid: str, last: str, request: str, by: str, reason: str, drain: bool = False
+    ) -> Decided:
+        """Journals `finished`; refused as `schedule` is, and illegal while a segment is open.
+
+        With `drain` it may be: while some run the answer is "running", and until `extend` keepers
+        hear "drain" and nothing is due or claimed, so ask again. What is queued then stays so, and
+        is due again once the experiment is opened."""
 
     # -- orders to an experiment ---------------------------------------------------------------
 
@@ -120,11 +126,12 @@ class Store(Protocol):
         and their keepers hear "cancel"."""
 
     def extend(
-        self, uid: str, request: str, by: str, reason: str, changed: Mapping[str, int]
+        self, uid: str, request: str, by: str, reason: str, changed: Mapping[str, Any]
     ) -> Changed:
-        """Journals `extended`: `changed` holds the new `num_samples`, `max_t` or both. A finished
-        experiment is open again, a paused one stays paused. Raises `ProtocolError` for a value
-        below the present one."""
+        """Journals `extended`: `changed` holds the new values of fields in `EXTENDABLE`. A finished
+        experiment is open again and one that is ending goes on, with all that is queued; a paused
+        one stays paused. Raises `ProtocolError` for a value below the present one, or of a budget
+        that there is none of."""
 
     def retry(self, uid: str, request: str, by: str, trials: Sequence[int] | None) -> list[int]:
         """Schedules the trials that have failed for good once more, all of them or those among
@@ -169,8 +176,8 @@ class Store(Protocol):
         nobody claims it, in 30, 60, 120 … s."""
 
     def due(self, uid: str, limit: int = 1000) -> list[QueuedSegment]:
-        """Queued segments to be published now, those that waited longest first; none of a paused
-        experiment."""
+        """Queued segments to be published now, those that waited longest first; none unless the
+        experiment is open, and not ending."""
 
     # -- one segment ---------------------------------------------------------------------------
 
@@ -187,8 +194,8 @@ class Store(Protocol):
 
     def renew(self, uid: str, trial: int, token: int) -> Renewed:
         """Extends the lease, and brings orders: "drain" (extends it too) while the experiment is
-        paused `now` or its worker is to be drained, "cancel" when the segment was cancelled.
-        "stale": end the child; "unknown": train on and ask again."""
+        paused `now` or ending, or its worker is to be drained, "cancel" when the segment was
+        cancelled. "stale": end the child; "unknown": train on and ask again."""
 
     def checkpoint(self, uid: str, trial: int, token: int, checkpoint: Json) -> Written:
         """Makes a written checkpoint the trial's newest."""

@@ -16,8 +16,9 @@ Written = Literal["ok", "stale", "unknown"]
 #: Answer to a renewal: go on; end the child; save, hand the segment back and go on with others; end
 #: the child, its segment was cancelled.
 Renewed = Literal["ok", "stale", "drain", "cancel", "unknown"]
-#: Answer to a decision: written, taken on a stale fold, or not now.
-Decided = Literal["ok", "stale", "paused", "finished", "cancelled", "unknown"]
+#: Answer to a decision: written, taken on a stale fold, or not now ("running": what runs is handed
+#: back first).
+Decided = Literal["ok", "running", "stale", "paused", "finished", "cancelled", "unknown"]
 #: Answer to an order to an experiment: done, as it was already, or the state that forbids it.
 Changed = Literal["ok", "unchanged", "finished", "cancelled", "unknown"]
 #: Answer to a failure: scheduled again, failed for good, or nothing.
@@ -29,8 +30,8 @@ class Description:
     """An experiment without its trials; `last` is the id of its last decision-relevant entry,
     `leader` is "" while nobody holds the leader's lease, `stale` counts refused zombie writes.
 
-    `specification` is what was submitted; `extended` holds the present `num_samples` and `max_t`,
-    as far as they were raised since.
+    `specification` is what was submitted; `extended` holds the present `num_samples`, `max_t` and
+    budgets, as far as they were raised since.
     """
 
     uid: str
@@ -42,7 +43,7 @@ class Description:
     leader: str
     term: int
     stale: int
-    extended: dict[str, int]
+    extended: Json
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,13 +149,14 @@ class Eviction:
 
 @dataclass(frozen=True, slots=True)
 class Lead:
-    """Who leads an experiment, in which term, and whether it is the caller; and what was claimed
-    for it last, by whoever led it then."""
+    """Who leads an experiment, in which term, and whether it is the caller; what was claimed for it
+    last, by whoever led it then; and the server's time."""
 
     term: int
     leader: str
     leading: bool
     claims: Json = field(default_factory=dict)
+    now: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from asha_queue import formats
+from asha_queue.search.limits import EXTENDABLE
 from asha_queue.search.rooms import QUEUE, queues_of
 from asha_queue.settings import FORMAT
 from asha_queue.store import journal, keys
@@ -56,7 +57,7 @@ class Experiments(Part):
 
     def describe(self, uid: str) -> Description:
         facts = self._connection.find(uid, "describe", [keys.experiment(uid)])
-        v, name, specification, state, last, submitted_at, leader, term, stale, *raised = facts
+        v, name, specification, state, last, submitted_at, leader, term, stale, *extended = facts
         formats.require(int(v), f"experiment {name}")
         return Description(
             uid=uid,
@@ -69,8 +70,8 @@ class Experiments(Part):
             term=int(term),
             stale=int(stale),
             extended={
-                name: int(value)
-                for name, value in zip(("num_samples", "max_t"), raised, strict=True)
+                name: journal.decode(value)
+                for name, value in zip(EXTENDABLE, extended, strict=True)
                 if value is not None
             },
         )
@@ -78,10 +79,12 @@ class Experiments(Part):
     def delete(self, uid: str) -> None:
         self._connection.run("delete", [keys.experiment(uid), keys.NAMES, keys.DELETED], uid)
 
-    def finish(self, uid: str, last: str, request: str, by: str, reason: str) -> Decided:
+    def finish(
+        self, uid: str, last: str, request: str, by: str, reason: str, drain: bool = False
+    ) -> Decided:
         members = journal.members({"by": by, "reason": reason})
         answer: Decided = self._connection.run(
-            "finish", [keys.experiment(uid)], last, request, members
+            "finish", [keys.experiment(uid)], last, request, members, "1" if drain else ""
         )
         return answer
 
@@ -160,10 +163,10 @@ class Experiments(Part):
             )
             return answer
 
-        term, leader, silent, before = ask("")
+        term, leader, silent, before, at = ask("")
         if silent and not self._connection.lives(silent):
-            term, leader, _, before = ask(leader)
-        return Lead(int(term), leader, leader == who, _claims(before))
+            term, leader, _, before, at = ask(leader)
+        return Lead(int(term), leader, leader == who, _claims(before), float(at))
 
     def resign(self, uid: str, who: str) -> None:
         self._connection.run("resign", [keys.experiment(uid)], who)

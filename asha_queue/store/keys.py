@@ -27,7 +27,8 @@ asha:experiment:UID:checkpoints:N  list    segments     delete    its checkpoint
 slept must expire nobody.
 
 The experiment's hash: v, name, specification (JSON), retries, weight, queue, state, draining (1: a
-pause drains what runs), num_samples and max_t (once extended), submitted_at, last (id of the last
+pause drains what runs), ending (1: what runs is drained, then it finishes), num_samples, max_t,
+time_budget, resource_budget and stop_at (JSON, once extended), submitted_at, last (id of the last
 decision-relevant entry), request (of the last decision accepted), trials (how many were started),
 clock and tick (the lease clock, and server time of its last tick), leader, leader_client (id of its
 connection), term, leader_until, wants, claims (of each queue, JSON) and claims_of (the leader that

@@ -1,7 +1,9 @@
 """Orders to a whole experiment, on the server."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+from asha_queue.search.limits import EXTENDABLE
 from asha_queue.store import journal, keys
 from asha_queue.store.connection import Part
 from asha_queue.store.contract import Changed
@@ -21,10 +23,10 @@ class Orders(Part):
         return self._ordered("cancel", uid, request, journal.members({"by": by, "reason": reason}))
 
     def extend(
-        self, uid: str, request: str, by: str, reason: str, changed: Mapping[str, int]
+        self, uid: str, request: str, by: str, reason: str, changed: Mapping[str, Any]
     ) -> Changed:
         members = journal.members({"by": by, "reason": reason, "changed": dict(changed)})
-        values = [changed.get(name, "") for name in ("num_samples", "max_t")]
+        values = [journal.encode(changed[n]) if n in changed else "" for n in EXTENDABLE]
         return self._ordered("extend", uid, request, members, *values)
 
     def retry(self, uid: str, request: str, by: str, trials: Sequence[int] | None) -> list[int]:

@@ -19,6 +19,7 @@ from typing import Final
 
 from asha_queue import formats
 from asha_queue.errors import JournalError
+from asha_queue.search.limits import modes_of, raised
 from asha_queue.settings import NAME
 from asha_queue.store.contract import Json, State
 from asha_queue.store.journal import decides
@@ -139,8 +140,8 @@ class RestoredExperiment:
     entries: list[Json]
     state: State = "open"
     draining: bool = False
-    #: The present num_samples and max_t, as far as they were raised.
-    extended: dict[str, int] = field(default_factory=dict)
+    #: The present num_samples, max_t and budgets, as far as they were raised.
+    extended: Json = field(default_factory=dict)
     #: Id of the last decision-relevant entry.
     last: str = ""
     trials: list[RestoredTrial] = field(default_factory=list)
@@ -166,8 +167,12 @@ class RestoredExperiment:
             self.state = "open"
         elif kind == "extended":
             present = self.specification | self.extended
-            changed = entry["changed"]
-            self.extended |= {name: v for name, v in changed.items() if v > present[name]}
+            modes = modes_of(present)
+            self.extended |= {
+                name: value
+                for name, value in entry["changed"].items()
+                if raised(name, present.get(name), value, modes) > 0
+            }
             self._open()
         elif kind == "finished":
             self.state = "finished"

@@ -116,6 +116,6 @@ def _hash(experiment: RestoredExperiment) -> list[str | int]:
         "draining": "1" if experiment.draining else "",
         "submitted_at": f"{experiment.submitted_at:.6f}",
         "last": experiment.last,
-        **experiment.extended,
+        **{name: journal.encode(value) for name, value in experiment.extended.items()},
     }
     return [word for pair in fields.items() for word in pair]

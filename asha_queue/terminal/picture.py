@@ -6,6 +6,7 @@ from typing import Any
 from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.text import Text
 
+from asha_queue.search.asha import ALL_ENDED
 from asha_queue.search.configuration import flatten, short
 from asha_queue.terminal.layout import HEAD, Column, Flow, Rows, cut, height
 from asha_queue.troubles import Trouble
@@ -66,6 +67,16 @@ def _headline(overview: dict[str, Any]) -> Iterator[RenderableType]:
         f"{resource['spent']:,} steps",
         f"(all trials in full: {resource['full']:,})",
     )
+    yield from budget_lines(overview)
+
+
+def budget_lines(overview: dict[str, Any]) -> Iterator[RenderableType]:
+    """What is used of its budgets, and what has ended it if something did before its trials."""
+    for budget in overview["budgets"]:
+        metered = budget["name"] != "stop_at"
+        yield Flow(bar(budget["used"], budget["limit"], 28) if metered else "", budget["text"])
+    if overview["reason"] not in ("", ALL_ENDED):
+        yield Text(f"{overview['state']}: {overview['reason']}")
 
 
 def rung_table(overview: dict[str, Any], fit: bool = False) -> Rows:

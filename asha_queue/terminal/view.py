@@ -7,6 +7,7 @@ from typing import Any, Protocol, TextIO
 from rich.console import Console, RenderableType
 from rich.live import Live
 
+from asha_queue.search.asha import ALL_ENDED
 from asha_queue.terminal.picture import Picture, value_of
 from asha_queue.troubles import Trouble
 from asha_queue.views import duration
@@ -118,6 +119,9 @@ def summary(overview: dict[str, Any]) -> str:
         f"workers {overview['workers']['busy']}/{overview['workers']['alive']}",
         f"steps {resource['spent']:,} of {resource['full']:,}",
     ]
+    parts += [budget["text"] for budget in overview["budgets"]]
+    if overview["reason"] not in ("", ALL_ENDED):
+        parts.append(overview["reason"])
     if overview["seconds_left"]:
         parts.append(f"{duration(overview['seconds_left'])} left")
     return " | ".join(parts)

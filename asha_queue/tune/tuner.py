@@ -15,6 +15,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,6 @@ _INSTEAD = {
     "local_dir": "storage_path=DIR",
     "checkpoint_config": "tune.report(metrics, checkpoint=…) whenever one is to be saved",
     "keep_checkpoints_num": "nothing: what may still be promoted keeps its checkpoint",
-    "time_budget_s": "asha-queue cancel NAME, or fewer num_samples",
     "resume": "name=NAME: a search with a name goes on where it was",
     "fail_fast": "asha-queue cancel NAME",
     "points_to_evaluate": "Experiment(initial_configs=…)",
@@ -59,6 +59,7 @@ def run(
     resources_per_trial: Mapping[str, float] | None = None,
     search_alg: str | None = None,
     max_concurrent_trials: int | None = None,
+    time_budget_s: float | timedelta | None = None,
     max_failures: int = 0,
     storage_path: str | None = None,
     verbose: int = 1,
@@ -73,6 +74,8 @@ def run(
         stop: {"training_iteration": n}, the most reports of a trial without a scheduler.
         resources_per_trial: {"cpu": n} for n CPUs each, {"gpu": 1} for a GPU each.
         search_alg: the name of a sampler, such as "trees" or "optuna-tpe"; default: "random".
+        time_budget_s: seconds after which the search saves and ends; num_samples may be -1 then,
+            for as many as it takes.
         verbose: 0 shows nothing, 1 the progress and in the end the table of trials.
 
     Raises SpecificationError naming what is wrong or not supported, and what to use instead.
@@ -88,7 +91,8 @@ def run(
         train=run_or_experiment,
         dialect="ray",
         space=config or {},
-        num_samples=num_samples,
+        num_samples=_enough(num_samples, time_budget_s),
+        time_budget=_seconds(time_budget_s),
         sampler=_sampler(search_alg),
         hedge=False,
         retries=max_failures,
@@ -118,6 +122,7 @@ class TuneConfig:
     scheduler: ASHAScheduler | FIFOScheduler | None = None
     search_alg: str | None = None
     max_concurrent_trials: int | None = None
+    time_budget_s: float | timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +162,7 @@ class Tuner:
             mode=self._tune.mode,
             search_alg=self._tune.search_alg,
             max_concurrent_trials=self._tune.max_concurrent_trials,
+            time_budget_s=self._tune.time_budget_s,
             name=self._run.name,
             stop=self._run.stop,
             storage_path=self._run.storage_path,
@@ -201,7 +207,7 @@ def _ladder(
     if unknown := sorted({*(stop or {})} - {"training_iteration"}):
         raise SpecificationError(
             f"stop={dict(stop or {})!r}: {unknown[0]!r} is not supported; return from the function "
-            f"to end a trial, or give 'training_iteration'"
+            f"to end a trial, give 'training_iteration', or Experiment(stop_at=…) to end the search"
         )
     most = (stop or {}).get("training_iteration")
     if isinstance(scheduler, ASHAScheduler):
@@ -216,6 +222,17 @@ def _ladder(
         )
     full = UNBOUNDED if most is None else most
     return {"max_t": full, "grace_period": full}
+
+
+def _enough(num_samples: int, time_budget_s: float | timedelta | None) -> int:
+    """New trials; in Ray -1 is for as many as fit into the time."""
+    if num_samples == -1 and time_budget_s is not None:
+        return UNBOUNDED
+    return num_samples
+
+
+def _seconds(time_budget_s: float | timedelta | None) -> float | None:
+    return time_budget_s.total_seconds() if isinstance(time_budget_s, timedelta) else time_budget_s
 
 
 def _sampler(search_alg: Any) -> str:

@@ -8,18 +8,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from asha_queue.result import Best, Result, RungSummary, TrialResult
+from asha_queue.result import Best, Result, TrialResult
 from asha_queue.search.asha import Asha
-from asha_queue.search.brackets import cost
-from asha_queue.search.hedge import TESTED
 from asha_queue.search.rung import number as to_number
 from asha_queue.specification import Specification
 from asha_queue.store.contract import Store, Worker
+from asha_queue.views.outlook import budgets, expected_resource, lets_all_go_on, seconds_left
+from asha_queue.views.words import duration as duration
+from asha_queue.views.words import number as number
 
 #: Live points kept of a segment in training, and at most twice as many.
 LIVE_SERIES = 500
-#: The share of a rung's trials that has been promoted where all are; the others diverged, or wait.
-NEARLY_ALL = 0.8
 
 
 def journal(store: Store, uid: str, seen: str = "0-0") -> Iterator[dict[str, Any]]:
@@ -89,9 +88,11 @@ def overview(
         states[trial.state] = states.get(trial.state, 0) + 1
     running = [t for t in trials if t.state == "running"]
     alive = {worker.name for worker in workers}
+    now = max((worker.seen_at for worker in workers), default=0.0)
     return {
         "name": specification.name,
         "state": result.state,
+        "reason": result.reason,
         "aim": aim(specification),
         "metric": specification.leading.metric,
         "mode": specification.leading.mode,
@@ -124,10 +125,11 @@ def overview(
             "full": result.resource_full,
             "expected": expected_resource(result),
         },
+        "budgets": budgets(result, now),
         "troubles": [asdict(trouble) for trouble in result.troubles.all],
         "notes": notes(result),
         "seconds": result.seconds,
-        "seconds_left": seconds_left(result, max(1, len(workers))),
+        "seconds_left": seconds_left(result, max(1, len(workers)), now),
     }
 
 
@@ -163,16 +165,6 @@ def _without_ranks(result: Result) -> list[str]:
         f"costs up to {result.resource_full:,} steps in all; hedge=False promotes by rank all the "
         f"same, a higher grace_period compares later"
     ]
-
-
-def lets_all_go_on(result: Result, rung: RungSummary) -> bool:
-    """Whether a search that hedges has promoted nearly all out of a rung, and more than by rank and
-    as a test. A sampler that learns brings ever better trials, of which many are promoted by rank.
-    """
-    specification = result.specification
-    by_rank = rung.results // specification.reduction_factor
-    more = rung.promoted > max(by_rank + TESTED, NEARLY_ALL * rung.results)
-    return specification.hedge and more
 
 
 def _settled(result: Result) -> list[str]:
@@ -218,9 +210,12 @@ def front_view(result: Result) -> list[dict[str, Any]]:
 
 
 def best_file(result: Result) -> dict[str, Any] | None:
-    """What `best.json` holds: the best, and with several metrics the front that it is of."""
+    """What `best.json` holds: the best, with several metrics the front that it is of, and once the
+    experiment has ended why."""
     best, front = best_view(result.best), front_view(result)
-    return best | {"front": front} if best and front else best
+    if best and front:
+        best |= {"front": front}
+    return best | {"ended": result.reason} if best and result.reason else best
 
 
 def fleet(
@@ -275,46 +270,6 @@ def running_view(
         "worker": trial.worker,
         "config": trial.config,
     }
-
-
-def expected_resource(result: Result) -> int:
-    """What the experiment will have spent at its end, if from now on each rung promotes ⌊n/η⌋, or
-    all where it has promoted more than that and a test."""
-    rungs, total = result.rungs, 0
-    for bracket, reaching in enumerate(_expected_trials(result)):
-        below = 0
-        for place, rung in enumerate(rungs[bracket:], start=bracket):
-            reaching = max(reaching, result.results_at(place, bracket))
-            total += reaching * (rung.level - below)
-            below = rung.level
-            if not lets_all_go_on(result, rung):
-                reaching //= result.specification.reduction_factor
-    return max(total, result.resource_spent)
-
-
-def _expected_trials(result: Result) -> list[int]:
-    """Trials that each bracket will have been given: those to come get equal shares of the budget
-    in the mean."""
-    specification = result.specification
-    left = specification.num_trials - sum(result.started)
-    if len(result.started) == 1:
-        return [specification.num_trials]
-    shares = [1 / cost(specification.ladder, bracket) for bracket in range(len(result.started))]
-    return [
-        started + round(left * share / sum(shares))
-        for started, share in zip(result.started, shares, strict=True)
-    ]
-
-
-def seconds_left(result: Result, workers: int) -> float | None:
-    """Seconds to the end at the pace so far; None while nothing has been measured."""
-    if result.state in ("finished", "cancelled"):
-        return 0.0
-    busy = sum(rung.seconds for trial in result.trials for rung in trial.results)
-    if not busy or not result.resource_spent:
-        return None
-    per_unit = busy / result.resource_spent
-    return (expected_resource(result) - result.resource_spent) * per_unit / workers
 
 
 def trial_view(trial: TrialResult, search: Asha) -> dict[str, Any]:
@@ -373,20 +328,3 @@ def savings(result: Result) -> str:
         f"{spent:,} of the {full:,} steps of full training ({spent / full:.1%}); "
         f"{reached} of {result.specification.num_trials} trials were trained in full"
     )
-
-
-def number(value: float | str | None) -> str:
-    """A value in four digits; nothing where there is none. Live reports have NaN as a text."""
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else f"{value:.4g}"
-
-
-def duration(seconds: float) -> str:
-    """`48 s`, `3 min 20 s`, `2 h 05 min`."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

@@ -256,7 +256,7 @@ def entries(store: Store, name: str) -> list[dict]:
         ("pause", b'{"now":' + b"[" * 100_000, "pause takes now, reason"),
         ("resume", {"reason": "x" * 1001}, "length <= 1000 - at `$.reason`"),
         ("cancel", {"trials": [1]}, "unknown field `trials`; cancel takes reason"),
-        ("extend", {}, "nothing to extend: give num_samples, max_t or both"),
+        ("extend", {}, "nothing to extend: give one or several of num_samples, max_t, time_budget"),
         ("extend", {"num_samples": 29}, "num_samples=29: experiment sums has 30"),
         ("extend", {"max_t": 0}, "`int` >= 1 - at `$.max_t`"),
         ("extend", {"max_t": 27.5}, "Expected `int | null`, got `float` - at `$.max_t`"),

@@ -28,7 +28,7 @@ def retried(trial: int, rung: int = 0) -> Entry:
     return {"type": "retried", "trial": trial, "rung": rung, "by": "me"}
 
 
-def extended(**changed: int) -> Entry:
+def extended(**changed: Any) -> Entry:
     return {"type": "extended", "by": "me", "reason": "", "changed": changed}
 
 

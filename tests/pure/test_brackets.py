@@ -17,7 +17,8 @@ from asha_queue.search.rules import check
 from asha_queue.search.space import uniform
 from asha_queue.simulation import simulate
 from asha_queue.specification import Specification
-from asha_queue.views import expected_resource, trial_view
+from asha_queue.views import trial_view
+from asha_queue.views.outlook import expected_resource
 from asha_queue.views.verdict import verdict
 from tests.pure.entries import completed, extended, scheduled
 

@@ -22,7 +22,8 @@ from asha_queue.search.rules import check
 from asha_queue.search.space import uniform
 from asha_queue.simulation import simulate
 from asha_queue.specification import Specification
-from asha_queue.views import expected_resource, notes
+from asha_queue.views import notes
+from asha_queue.views.outlook import expected_resource
 from tests.pure.entries import Play, completed, extended, failed, retried, scheduled
 
 #: From a trial and a rung to its value there.

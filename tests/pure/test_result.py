@@ -114,7 +114,7 @@ def test_texts_that_stand_for_numbers_are_read_as_numbers() -> None:
 @pytest.mark.parametrize(
     ("kind", "states"),
     [
-        ("finished", ["done", "stopped", "diverged", "failed", "cancelled", "cancelled"]),
+        ("finished", ["done", "stopped", "diverged", "failed", "cancelled", "stopped"]),
         ("cancelled", ["done", "stopped", "diverged", "failed", "cancelled", "cancelled"]),
     ],
 )

@@ -13,7 +13,7 @@ from asha_queue.store.contract import QueuedSegment
 from tests.server.sides import MemorySide, ServerSide, Side
 
 #: Fields that are read off a clock.
-TIMES = ("at", "submitted_at", "seen_at", "aside_for")
+TIMES = ("at", "submitted_at", "seen_at", "aside_for", "now")
 IDS = ("id", "last")
 #: Seconds for which the two may differ in what is due: the twin is called later, by as much as the
 #: machine makes it wait, and what falls due by the clock may do so on one side between two calls.

@@ -141,6 +141,85 @@ def test_one_worker_trains_the_segments_that_the_simulator_trains_in_the_same_or
     assert check(journal) == []
 
 
+class Clock:
+    """The time that a test lets pass."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def budgeted(**fields: object) -> Specification:
+    return Specification.from_json(SPECIFICATION.to_json() | fields)
+
+
+@pytest.mark.parametrize(
+    "fields", [{"resource_budget": 40}, {"stop_at": {"loss": 0.6}}], ids=["resource", "aim"]
+)
+def test_a_budget_ends_the_experiment_as_in_the_simulator_and_more_of_it_goes_on(
+    store: Store, fields: dict[str, object]
+) -> None:
+    specification = budgeted(**fields)
+    uid = submitted(store, specification)
+    drive(store, uid, workers=1).leadership.resign()
+    journal = store.read(uid, "0-0", 10_000).entries
+    simulated = simulate(specification, loss, lambda config, start, target: 1.0, workers=1)
+    assert trials_in_order(journal) == trials_in_order(simulated.journal)
+    assert journal[-1]["reason"] == simulated.journal[-1]["reason"]
+    assert journal[-1]["reason"].split()[0] in fields
+    raised = {"resource_budget": 80} if "resource_budget" in fields else {"stop_at": {"loss": 0.3}}
+    assert store.extend(uid, "more", "me", "", raised) == "ok"
+    drive(store, uid, workers=3)
+    journal = store.read(uid, "0-0", 10_000).entries
+    assert [entry["type"] for entry in journal].count("finished") == 2
+    assert check(journal) == []
+
+
+def test_a_time_budget_is_measured_by_the_server_s_clock_and_survives_every_coordinator() -> None:
+    clock, queue = Clock(), Queue()
+    store = MemoryStore(clock)
+    uid = submitted(store, budgeted(time_budget=60.0))
+    store.beat("cpu0@test", INFO)
+
+    def turn() -> Coordinator:
+        coordinator = Coordinator(store, queue, uid)  # each time another: none has a memory
+        coordinator.turn()
+        coordinator.turn()
+        coordinator.leadership.resign()
+        return coordinator
+
+    turn()
+    segment = queue.pop()
+    assert segment is not None
+    claim = store.claim(uid, segment.trial, 0, 1, "c", "cpu0@test")
+    assert store.start(uid, segment.trial, claim.token, 0) == "ok"
+    clock.now += 20
+    store.pause(uid, "p", "me", "lunch", now=False)
+    clock.now += 1000
+    store.resume(uid, "r", "me", "")
+    clock.now += 39
+    store.beat("cpu0@test", INFO)
+    turn()
+    assert store.renew(uid, segment.trial, claim.token) == "ok"
+    clock.now += 1
+    turn()
+    assert store.renew(uid, segment.trial, claim.token) == "drain"
+    assert store.describe(uid).state == "open", "it waits for what runs"
+    assert store.suspend(uid, segment.trial, claim.token, Outcome({}, 0, None, 1.0, [])) == "ok"
+    assert turn().ended
+    journal = store.read(uid, "0-0").entries
+    assert journal[-1]["reason"].startswith("time_budget of 60 s is used: 60.0 s")
+    clock.now += 500
+    assert store.extend(uid, "more", "me", "", {"time_budget": 70.0}) == "ok"
+    assert not turn().ended, "the time for which it had ended does not count"
+    assert segment.trial in [due.trial for due in store.due(uid)] or queue.messages
+    clock.now += 10
+    assert turn().ended
+    assert check(store.read(uid, "0-0").entries) == []
+
+
 @pytest.mark.parametrize("snapshots", ["with snapshots", "without"])
 def test_a_coordinator_replaced_after_every_step_decides_as_one_that_lives(
     store: Store, snapshots: str, monkeypatch: pytest.MonkeyPatch

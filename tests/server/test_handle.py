@@ -6,7 +6,8 @@ from collections.abc import Mapping
 import pytest
 
 from asha_queue.errors import ExperimentEnded, OrderError, UnknownExperiment, UnknownWorker
-from asha_queue.handle import LARGEST, Handle, drain, me
+from asha_queue.handle import Handle, drain, me
+from asha_queue.settings import LARGEST
 from asha_queue.store.contract import Changed, Read
 from asha_queue.store.memory import MemoryStore
 from asha_queue.views import journal

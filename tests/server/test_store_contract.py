@@ -194,6 +194,47 @@ def test_finish_is_a_decision_and_ends_the_experiment(store: Store) -> None:
     assert store.claim(UID, 0, 0, 1, "late", "a").reason == "the experiment is finished"
 
 
+def test_an_early_finish_has_what_runs_handed_back_and_keeps_what_is_queued(
+    side: Side, store: Store
+) -> None:
+    schedule(store, new(0), new(1))
+    store.published(UID, [(0, 0, 1), (1, 0, 1)])
+    token = run(store, 0)
+    early = ("r", "me", "the time is used", True)
+    assert store.finish(UID, "0-1", *early) == "stale"
+    assert store.renew(UID, 0, token) == "ok", "a refused call has changed nothing"
+    assert store.finish(UID, last(store), *early) == "running"
+    assert types(store)[-1] == "started"
+    assert store.renew(UID, 0, token) == "drain"
+    assert store.due(UID) == []
+    refused = store.claim(UID, 1, 0, 1, "c", "b")
+    assert (refused.outcome, refused.reason) == ("refused", "the experiment is ending")
+    assert store.suspend(UID, 0, token, outcome(0)) == "ok"
+    assert store.due(UID) == []
+    present = last(store)
+    assert store.finish(UID, present, *early) == "ok"
+    assert store.finish(UID, present, *early) == "ok"
+    assert store.describe(UID).state == "finished"
+    assert store.due(UID) == []
+    assert store.claim(UID, 1, 0, 1, "c", "b").reason == "the experiment is finished"
+
+
+def test_a_segment_that_ends_well_while_the_experiment_is_ending_counts(store: Store) -> None:
+    schedule(store, new(0))
+    token = run(store, 0)
+    assert store.finish(UID, last(store), "r", "me", "enough", True) == "running"
+    assert store.complete(UID, 0, token, outcome()) == "ok"
+    assert store.finish(UID, last(store), "r", "me", "enough", True) == "ok"
+    assert types(store)[-2:] == ["completed", "finished"]
+
+
+def test_the_leader_is_told_the_time_of_the_server(side: Side, store: Store) -> None:
+    before = store.lead(UID, "me", 1).now
+    side.advance(5)
+    store.beat("a", {})
+    assert before <= store.lead(UID, "other", 1).now <= store.workers()[0].seen_at + 5
+
+
 # -- the journal -------------------------------------------------------------------------------
 
 

@@ -28,7 +28,6 @@ from hypothesis.stateful import (
 
 from asha_queue.search import rules
 from asha_queue.search.asha import Asha
-from asha_queue.search.goal import Goal
 from asha_queue.search.ladder import Ladder
 from asha_queue.search.plan import Plan
 from asha_queue.store.contract import Eviction, Json, Outcome, ScheduledSegment
@@ -50,6 +49,8 @@ SPECIFICATION = {
     "retries": 1,
     "brackets": 2,
 }
+#: Ends early, as often by the one as by the other: one result in five is good enough.
+BUDGETED = SPECIFICATION | {"resource_budget": 12, "stop_at": {"loss": 0.4}}
 LONG = "ASHA_QUEUE_EXAMPLES" in os.environ
 EXAMPLES = int(os.environ.get("ASHA_QUEUE_EXAMPLES", "70"))
 
@@ -60,10 +61,6 @@ ORDERS = ["pause", "pause now", *["resume"] * 4, "extend", "extend", *["retry"] 
 
 #: What honest parties choose when they may, call by call.
 WORK = st.lists(st.integers(0, 11), min_size=1, max_size=12)
-
-
-def new_asha() -> Asha:
-    return Asha(Plan(LADDER, Goal("loss", "min"), TRIALS, brackets=2))
 
 
 def metrics(trial: int, resource: int) -> Json:
@@ -106,14 +103,16 @@ def latest(hands: list[Hand], back: int) -> Hand:
 class Coordinator:
     """Folds the journal and decides; nothing that it believes need be true any more."""
 
-    def __init__(self) -> None:
-        self.asha = new_asha()
+    def __init__(self, specification: Json) -> None:
+        self.specification = specification
+        self.asha = Asha(Plan.of(specification))
         self.seen = self.last = Id(0)
 
     def fold(self, call: Mirror, count: int) -> None:
         read = call("read", UID, self.seen, count)
         if read["gone"]:
-            self.__init__()  # type: ignore[misc]  # forgets everything, as a new process would
+            # forgets everything, as a new process would
+            self.__init__(self.specification)  # type: ignore[misc]
             return
         for entry in read["entries"]:
             self.asha.apply(entry)
@@ -130,19 +129,23 @@ class Coordinator:
 
 class Interleavings(RuleBasedStateMachine):
     url: ClassVar[str]
+    specification: ClassVar[Json] = SPECIFICATION
 
     def __init__(self) -> None:
         super().__init__()
         self.call = Mirror(self.url)
         self.fresh = (f"id-{number}" for number in itertools.count())
-        self.coordinators = [Coordinator(), Coordinator()]
+        self.coordinators = [self.coordinator(), self.coordinator()]
         self.messages: list[tuple[int, int, int]] = []
         self.hands: list[Hand] = []
         self.earlier: list[tuple[Any, ...]] = []
         self.copy: Any = None
         #: Tokens handed out per trial, on the server and in memory, roll-backs included.
         self.tokens: dict[tuple[int, int], list[int]] = defaultdict(list)
-        assert self.call("submit", UID, "digits", SPECIFICATION) == UID
+        assert self.call("submit", UID, "digits", self.specification) == UID
+
+    def coordinator(self) -> Coordinator:
+        return Coordinator(self.specification)
 
     # -- calls ---------------------------------------------------------------------------------
 
@@ -237,13 +240,15 @@ class Interleavings(RuleBasedStateMachine):
         segments = coordinator.segments(slots)
         if coordinator.last == Id(0):
             return
-        present = Coordinator()
+        present = self.coordinator()
         present.fold(self.call, 1000)
         request = next(self.fresh)
         if segments:
             answer = self.ask(doubled, "schedule", UID, coordinator.last, request, segments)
         elif coordinator.asha.finished and coordinator.asha.snapshot()["state"] == "open":
-            answer = self.ask(doubled, "finish", UID, coordinator.last, request, "me", "done")
+            early = coordinator.asha.outstanding > 0
+            decided = (UID, coordinator.last, request, "me", "done", early)
+            answer = self.ask(doubled, "finish", *decided)
         else:
             return
         if answer == "ok":
@@ -251,7 +256,7 @@ class Interleavings(RuleBasedStateMachine):
 
     @rule(who=st.integers(0, 1))
     def a_coordinator_crashes(self, who: int) -> None:
-        self.coordinators[who] = Coordinator()
+        self.coordinators[who] = self.coordinator()
 
     @rule(who=st.integers(0, 1), wants=st.integers(0, 3))
     def a_coordinator_leads(self, who: int, wants: int) -> None:
@@ -318,15 +323,21 @@ class Interleavings(RuleBasedStateMachine):
         for hand in self.hands[-4:]:  # their keepers hear of it soon
             self.call("renew", UID, hand.trial, hand.token)
 
-    def raised(self, samples: int, top: int) -> dict[str, int]:
+    def raised(self, samples: int, top: int) -> Json:
         """Values to extend to, somewhat above those of the beginning; 0 leaves one as it is."""
         extended = self.call("describe", UID)["extended"]
         changed = {"num_samples": TRIALS + samples, "max_t": LADDER.max_t + 2 * top}
-        return {
+        raised = {
             name: max(value, extended.get(name, 0))
             for name, value, more in zip(changed, changed.values(), (samples, top), strict=True)
             if more
         }
+        if self.specification is BUDGETED and samples > 1:
+            present = extended.get("resource_budget", 12)
+            raised["resource_budget"] = max(present, 12 + 5 * samples)
+            if top == 4:
+                raised["stop_at"] = {"loss": 0.1}
+        return raised
 
     @rule(worker=st.sampled_from(["a", "b"]), drains=st.booleans())
     def a_worker_is_to_be_drained_or_not(self, worker: str, drains: bool) -> None:
@@ -491,10 +502,10 @@ class Interleavings(RuleBasedStateMachine):
             assert {k: v for k, v in record.items() if k not in lost} == {
                 k: v for k, v in told.items() if k not in lost
             }
-        paused = described["state"] == "paused"
+        opened = described["state"] == "open"  # and not ending any more: nobody has journalled that
         queued = [t for t, r in self.call.server.records(UID).items() if r["state"] == "QUEUED"]
         due = sorted(segment["trial"] for segment in self.call("due", UID))
-        assert due == ([] if paused else queued)
+        assert due == (queued if opened else [])
 
     @invariant()
     def both_stores_hold_the_same(self) -> None:
@@ -508,7 +519,7 @@ class Interleavings(RuleBasedStateMachine):
                 self.bring_to_its_end()
                 self.give_it_an_afterlife()
                 entries = self.journal()
-                check_journal(entries)
+                check_journal(entries, early=self.specification is BUDGETED)
                 assert rules.check(self.call.server.store.read(UID, "", 100_000).entries) == []
                 for tokens in self.tokens.values():
                     assert tokens == sorted(set(tokens)), "a token was handed out twice"
@@ -524,7 +535,10 @@ class Interleavings(RuleBasedStateMachine):
         else:
             extended = self.call("describe", UID)["extended"]
             top = extended.get("max_t", LADDER.max_t) * 2
-            self.ask(True, "extend", *request, *by, {"num_samples": TRIALS + 4, "max_t": top})
+            changed: Json = {"num_samples": TRIALS + 4, "max_t": top}
+            if self.specification is BUDGETED:
+                changed |= {"resource_budget": 1000, "stop_at": {"loss": 0.01}}
+            self.ask(True, "extend", *request, *by, changed)
         self.bring_to_its_end()
 
     def bring_to_its_end(self) -> None:
@@ -535,14 +549,15 @@ class Interleavings(RuleBasedStateMachine):
             self.call.expire(UID, running["trial"])
         self.call("reap", UID)
         for _ in range(100):
-            coordinator = Coordinator()
+            coordinator = self.coordinator()
             coordinator.fold(self.call, 100_000)
             if self.call("describe", UID)["state"] != "open":
                 return
             if coordinator.asha.finished:
                 request = next(self.fresh)
-                answer = self.call("finish", UID, coordinator.last, request, "me", "nothing left")
-                assert answer == "ok"
+                early = coordinator.asha.outstanding > 0
+                decided = (UID, coordinator.last, request, "me", "nothing left", early)
+                assert self.call("finish", *decided) == "ok"
                 return
             if segments := coordinator.segments(2):
                 request = next(self.fresh)
@@ -558,10 +573,18 @@ class Interleavings(RuleBasedStateMachine):
         raise AssertionError("the experiment is stuck")
 
 
-def check_journal(entries: list[Json]) -> None:
-    """What must hold of every journal, said naively and without the code that decides."""
+class BudgetedInterleavings(Interleavings):
+    """An experiment that budgets end early, and that is extended then."""
+
+    specification = BUDGETED
+
+
+def check_journal(entries: list[Json], early: bool) -> None:
+    """What must hold of every journal, said naively and without the code that decides; one that
+    may finish `early` may do so with segments queued."""
     attempts: Counter[tuple[int, int]] = Counter()
     open_attempts: set[tuple[int, int]] = set()
+    running: set[tuple[int, int]] = set()
     started: dict[Token, tuple[int, int]] = {}
     bracket_of: dict[int, int] = {}
     results: dict[tuple[int, int], list[tuple[float, int]]] = defaultdict(list)
@@ -589,9 +612,11 @@ def check_journal(entries: list[Json]) -> None:
             assert entry["token"] not in started, "started once per token"
             assert entry["start"] < top
             started[entry["token"]] = segment
+            running.add(segment)
         elif kind in ("completed", "failed", "lost", "suspended"):
             assert segment in open_attempts, "an end belongs to an open attempt"
             open_attempts.remove(segment)
+            running.discard(segment)
         if kind == "completed":
             assert started[entry["token"]] == segment, "a completion bears the token of a start"
             assert trial not in [number for _, number in results[bracket_of[trial], rung]], (
@@ -616,18 +641,24 @@ def check_journal(entries: list[Json]) -> None:
             assert entry is entries[-1], "nothing happens after a cancellation"
             open_attempts.clear()
         elif kind == "finished":
-            assert not open_attempts, "a finished experiment has nothing open"
+            trained = {segment for segment in open_attempts if segment in running}
+            assert not (trained if early else open_attempts), "a finished experiment has ended"
             assert not paused, "a paused experiment does not finish"
     assert entries[-1]["type"] in ("finished", "cancelled")
 
 
 @pytest.mark.timeout(3600)
-def test_no_interleaving_breaks_the_rules_or_tells_the_stores_apart(broker: str) -> None:
-    Interleavings.url = broker
+@pytest.mark.parametrize(
+    ("machine", "share"), [(Interleavings, 1.0), (BudgetedInterleavings, 0.2)], ids=["all", "early"]
+)
+def test_no_interleaving_breaks_the_rules_or_tells_the_stores_apart(
+    broker: str, machine: type[Interleavings], share: float
+) -> None:
+    machine.url = broker
     run_state_machine_as_test(
-        Interleavings,
+        machine,
         settings=settings(
-            max_examples=EXAMPLES,
+            max_examples=round(EXAMPLES * share),
             stateful_step_count=50,
             deadline=None,
             derandomize=not LONG,

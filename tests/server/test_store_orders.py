@@ -347,6 +347,88 @@ def test_an_extension_leaves_the_specification_and_tells_the_present_values(stor
     assert extend(store, "third", num_samples=10) == "unchanged"
 
 
+BUDGETS = {
+    "name": "other",
+    "metric": ["accuracy", "latency"],
+    "mode": ["max", "min"],
+    "num_samples": 8,
+    "max_t": 4,
+    "time_budget": 7.5,
+    "resource_budget": 100,
+    "stop_at": {"accuracy": 0.9, "latency": 20.0},
+}
+
+
+def extend_budgets(store: Store, request: str, **changed: Any) -> str:
+    return store.extend("budgets", request, "me", "more", changed)
+
+
+def test_budgets_can_be_raised_and_stop_at_in_the_direction_of_each_metric(store: Store) -> None:
+    store.submit("budgets", "other", BUDGETS)
+    harder = {"accuracy": 0.95, "latency": 20.0}
+    raised = {"time_budget": 7200.25, "resource_budget": 2**53, "stop_at": harder}
+    assert extend_budgets(store, "a", **raised) == "ok"
+    assert store.describe("budgets").extended == raised
+    assert extend_budgets(store, "b", **raised) == "unchanged"
+    assert extend_budgets(store, "c", stop_at={"accuracy": 0.95, "latency": 19.5}) == "ok"
+    assert store.read("budgets", "").entries[1]["changed"] == raised
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"time_budget": 7.25},
+        {"resource_budget": 99},
+        {"stop_at": {"accuracy": 0.89, "latency": 20.0}},
+        {"stop_at": {"accuracy": 0.99, "latency": 20.5}},
+        {"stop_at": {"accuracy": 0.99}},
+        {"stop_at": {"accuracy": 0.99, "latency": 20.0, "size": 1.0}},
+    ],
+)
+def test_no_budget_shrinks(store: Store, changed: Json) -> None:
+    store.submit("budgets", "other", BUDGETS)
+    with pytest.raises(ProtocolError, match="cannot shrink to"):
+        extend_budgets(store, "a", max_t=16, **changed)
+    assert store.describe("budgets").extended == {}
+
+
+@pytest.mark.parametrize("changed", [{"time_budget": 9.0}, {"stop_at": {"accuracy": 1.0}}])
+@pytest.mark.parametrize("absent", [{"time_budget": None, "stop_at": None}, {}])
+def test_a_budget_that_there_is_none_of_cannot_be_raised(
+    store: Store, changed: Json, absent: Json
+) -> None:
+    plain = {"name": "other", "num_samples": 8, "max_t": 4}
+    store.submit("budgets", "other", plain | {"metric": "accuracy", "mode": "max"} | absent)
+    with pytest.raises(ProtocolError, match="that could be raised"):
+        extend_budgets(store, "a", **changed)
+
+
+@pytest.mark.parametrize("order", ["extend", "retry", "resume"])
+def test_what_an_early_finish_left_queued_is_due_once_it_goes_on(
+    side: Side, store: Store, order: str
+) -> None:
+    schedule(store, new(0), new(1))
+    fail(store, 1)
+    store.published(UID, [(0, 0, 1)])
+    if order == "resume":  # of one that was about to finish, and is paused
+        token = run(store, 0)
+        assert store.finish(UID, last(store), "r", "me", "enough", True) == "running"
+        pause(store)
+        store.suspend(UID, 0, token, outcome(0))
+        resume(store)
+        assert store.due(UID) == [], "it is ending still"
+        assert extend(store, num_samples=9) == "ok"
+    else:
+        assert store.finish(UID, last(store), "r", "me", "enough", True) == "ok"
+        side.advance(1)
+        if order == "extend":
+            assert extend(store, num_samples=9) == "ok"
+        else:
+            assert retry(store) == [1]
+    assert 0 in [segment.trial for segment in store.due(UID)]
+    assert claim(store, 0, attempt=2 if order == "resume" else 1).outcome == "run"
+
+
 @pytest.mark.parametrize(
     "changed", [{"num_samples": 7}, {"max_t": 3}, {"num_samples": 9, "max_t": 3}]
 )

@@ -75,6 +75,26 @@ def lose_and_restore(side: Side) -> list[Json]:
     return entries
 
 
+def test_budgets_that_were_raised_and_what_an_early_end_left_queued_are_restored(
+    side: Side,
+) -> None:
+    store = side.store
+    fields = {"metric": "loss", "mode": "min", "num_samples": 4, "max_t": 4}
+    budgets = {"time_budget": 9.5, "resource_budget": 9, "stop_at": {"loss": 0.5}}
+    store.submit(UID, "digits", {"name": "digits", "retries": 1, **fields, **budgets})
+    schedule(store, (0, 0, 1), (1, 0, 1))
+    raised = {"time_budget": 60.25, "resource_budget": 20, "stop_at": {"loss": 0.25}}
+    assert store.extend(UID, "r", "me", "more", raised) == "ok"
+    assert store.finish(UID, store.describe(UID).last, "f", "me", "enough", drain=True) == "ok"
+    description = store.describe(UID)
+    lose_and_restore(side)
+    assert store.describe(UID) == description
+    assert store.describe(UID).extended == raised
+    assert store.due(UID) == []
+    assert store.extend(UID, "s", "me", "more", {"resource_budget": 21}) == "ok"
+    assert [segment.trial for segment in store.due(UID)] == [0, 1]
+
+
 def test_a_restored_experiment_is_described_and_read_as_before(side: Side, store: Store) -> None:
     schedule(store, (0, 0, 1), (1, 0, 1), config=ODD)
     store.complete(UID, 0, run(store, 0), outcome(1, saved(1)))

@@ -71,17 +71,23 @@ class Experiments(Fleet):
             del self.memory.names[experiment.name]
             self.memory.deleted.add(uid)
 
-    def finish(self, uid: str, last: str, request: str, by: str, reason: str) -> Decided:
+    def finish(
+        self, uid: str, last: str, request: str, by: str, reason: str, drain: bool = False
+    ) -> Decided:
         experiment = self.memory.experiments.get(uid)
         if experiment is None:
             return "unknown"
         if answer := experiment.undecidable(last, request):
             return answer
-        segments = len(experiment.held("QUEUED") + experiment.held("RUNNING"))
-        if segments:
+        running = experiment.held("RUNNING")
+        segments = len(experiment.held("QUEUED") + running)
+        if drain and running:
+            experiment.ending = True
+            return "running"
+        if segments and not drain:
             raise ProtocolError(f"an experiment with {segments} open segments cannot finish")
         experiment.append(self.clock(), "finished", {"by": by, "reason": reason})
-        experiment.state, experiment.request = "finished", request
+        experiment.state, experiment.request, experiment.ending = "finished", request, False
         return "ok"
 
     def read(self, uid: str, seen: str, count: int = 1000) -> Read:
@@ -170,7 +176,7 @@ class Experiments(Fleet):
 
     def due(self, uid: str, limit: int = 1000) -> list[QueuedSegment]:
         experiment, now = self._find(uid), self.clock()
-        if experiment.state == "paused":
+        if experiment.state != "open" or experiment.ending:
             return []
         found = [record for record in experiment.held("QUEUED") if record.due <= now]
         found.sort(key=lambda record: (record.due, str(record.trial)))
@@ -184,13 +190,13 @@ class Experiments(Fleet):
         before = clean(experiment.claims)
         if experiment.leader != who:
             if experiment.leader_until > now:
-                return Lead(experiment.term, experiment.leader, False, before)
+                return Lead(experiment.term, experiment.leader, False, before, now)
             experiment.term += 1
         experiment.leader, experiment.wants = who, wants
         experiment.leader_until = now + settings.LEADER_LEASE
         if claims is not None:
             experiment.claims, experiment.claims_of = clean(claims), who
-        return Lead(experiment.term, who, True, before)
+        return Lead(experiment.term, who, True, before, now)
 
     def resign(self, uid: str, who: str) -> None:
         experiment = self.memory.experiments.get(uid)

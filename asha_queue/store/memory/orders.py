@@ -1,11 +1,13 @@
 """Orders to a whole experiment, in memory."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from asha_queue.errors import ProtocolError
+from asha_queue.search.limits import modes_of, raised
 from asha_queue.store.contract import Changed
 from asha_queue.store.memory.fleet import Fleet
-from asha_queue.store.memory.state import Experiment
+from asha_queue.store.memory.state import Experiment, clean
 
 
 class Orders(Fleet):
@@ -38,8 +40,7 @@ class Orders(Fleet):
         now = self.clock()
         experiment.append(now, "resumed", {"by": by, "reason": reason})
         experiment.state = "open"
-        for record in experiment.held("QUEUED"):
-            record.due, record.publications = now, 0
+        experiment.all_due(now)
         return _obeyed(experiment, request)
 
     def cancel(self, uid: str, request: str, by: str, reason: str) -> Changed:
@@ -61,7 +62,7 @@ class Orders(Fleet):
         return _obeyed(experiment, request)
 
     def extend(
-        self, uid: str, request: str, by: str, reason: str, changed: Mapping[str, int]
+        self, uid: str, request: str, by: str, reason: str, changed: Mapping[str, Any]
     ) -> Changed:
         experiment = self.memory.experiments.get(uid)
         if experiment is None:
@@ -71,16 +72,26 @@ class Orders(Fleet):
         if experiment.state == "cancelled":
             return "cancelled"
         present = experiment.specification | experiment.extended
-        for name, value in changed.items():
-            if value < present[name]:
-                raise ProtocolError(f"{name} is {present[name]} and cannot shrink to {value}")
-        raised = {name: value for name, value in changed.items() if value > present[name]}
-        if not raised:
+        modes = modes_of(present)
+        signs = {name: raised(name, present.get(name), v, modes) for name, v in changed.items()}
+        for name, sign in signs.items():
+            if present.get(name) is None:
+                raise ProtocolError(f"there is no {name} that could be raised")
+            if sign < 0:
+                raise ProtocolError(
+                    f"{name} is {present[name]} and cannot shrink to {changed[name]}"
+                )
+        more = {name: changed[name] for name, sign in signs.items() if sign > 0}
+        if not more:
             return "unchanged"
         entry = {"by": by, "reason": reason, "changed": dict(changed)}
-        experiment.append(self.clock(), "extended", entry)
-        experiment.extended |= raised
-        _open(experiment)
+        now = self.clock()
+        experiment.append(now, "extended", entry)
+        experiment.extended |= clean(more)
+        if experiment.ending:
+            experiment.ending = False
+            experiment.all_due(now)
+        _open(experiment, now)
         return _obeyed(experiment, request)
 
     def retry(self, uid: str, request: str, by: str, trials: Sequence[int] | None) -> list[int]:
@@ -97,15 +108,16 @@ class Orders(Fleet):
             record.avoid = ""
             experiment.again(now, record)
         if again:
-            _open(experiment)
+            _open(experiment, now)
             experiment.retries[request] = [record.trial for record in again]
         return [record.trial for record in again]
 
 
-def _open(experiment: Experiment) -> None:
-    """What was finished goes on; what was paused stays so."""
+def _open(experiment: Experiment, now: float) -> None:
+    """What was finished goes on, with all that it had queued; what was paused stays so."""
     if experiment.state == "finished":
         experiment.state = "open"
+        experiment.all_due(now)
 
 
 def _obeyed(experiment: Experiment, request: str) -> Changed:

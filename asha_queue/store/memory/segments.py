@@ -107,8 +107,8 @@ class Segments(Fleet):
             cancelled = r is not None and (r.ended_token, r.ended_how) == (token, "cancelled")
             return "cancel" if cancelled else "stale"
         r.deadline = experiment.clock + microseconds(settings.LEASE)
-        paused_now = experiment.state == "paused" and experiment.draining
-        return "drain" if paused_now or r.worker in self.memory.drains else "ok"
+        told = experiment.ending or (experiment.state == "paused" and experiment.draining)
+        return "drain" if told or r.worker in self.memory.drains else "ok"
 
     def checkpoint(self, uid: str, trial: int, token: int, checkpoint: Json) -> Written:
         experiment = self.memory.experiments.get(uid)
@@ -290,6 +290,8 @@ def _unclaimable(experiment: Experiment, r: Record, rung: int, attempt: int) -> 
     name = f"trial {r.trial} rung {r.rung} attempt {r.attempt}"
     if experiment.state != "open":
         return f"the experiment is {experiment.state}"
+    if experiment.ending:
+        return "the experiment is ending"
     if (r.rung, r.attempt) != (rung, attempt):
         return f"the message is for rung {rung} attempt {attempt}, present is {name}"
     if r.state == "RUNNING":

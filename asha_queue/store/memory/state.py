@@ -75,8 +75,10 @@ class Experiment:
     state: State = "open"
     #: Whether what runs is to be drained while the experiment is paused.
     draining: bool = False
-    #: The present num_samples and max_t, as far as they were extended.
-    extended: dict[str, int] = field(default_factory=dict)
+    #: Whether what runs is drained, and nothing due, before it finishes early.
+    ending: bool = False
+    #: The present num_samples, max_t and budgets, as far as they were extended.
+    extended: Json = field(default_factory=dict)
     #: Requests of the orders that had their effect; for `retry` with its answer.
     orders: set[str] = field(default_factory=set)
     retries: dict[str, list[int]] = field(default_factory=dict)
@@ -113,6 +115,11 @@ class Experiment:
         self.journal.append(entry)
         if journal.decides(entry):
             self.last = entry["id"]
+
+    def all_due(self, now: float) -> None:
+        """Everything that is queued is due now, as if never sent."""
+        for record in self.held("QUEUED"):
+            record.due, record.publications = now, 0
 
     def held(self, state: str) -> list[Record]:
         """The trials in a state, in the order of their records."""

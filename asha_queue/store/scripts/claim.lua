@@ -21,7 +21,7 @@
 
 local trial, rung, attempt, claim, worker = unpack(ARGV)
 
-local state, clock = unpack(redis.call('HMGET', experiment, 'state', 'clock'))
+local state, clock, ending = unpack(redis.call('HMGET', experiment, 'state', 'clock', 'ending'))
 if not state then return {'refused', 'the experiment is unknown: it was deleted or lost'} end
 local r = record(trial)
 if not r then return {'refused', 'trial ' .. trial .. ' was never scheduled'} end
@@ -34,6 +34,7 @@ end
 if r.state == 'RUNNING' and r.claim == claim then return run(r.token) end
 if r.ended_claim == claim and r.ended_how == 'found' then return {'completed'} end
 if state ~= 'open' then return {'refused', 'the experiment is ' .. state} end
+if ending == '1' then return {'refused', 'the experiment is ending'} end
 local name = 'trial ' .. trial .. ' rung ' .. r.rung .. ' attempt ' .. r.attempt
 if r.rung ~= rung or r.attempt ~= attempt then
   return {'refused',

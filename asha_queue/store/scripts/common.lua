@@ -19,7 +19,8 @@
 --      must not undo what was ordered since.
 --
 -- States of the experiment: 'open', 'paused' (nothing is scheduled, due or claimed; what runs goes
--- on), 'finished' and 'cancelled' (nothing is open). extend and retry open what is finished again.
+-- on), 'finished' and 'cancelled' (nothing runs). extend and retry open what is finished again. An
+-- open one that is `ending` (finish.lua) drains what runs, and nothing is due or claimed.
 --
 -- States of a trial's record                  event                          to
 --   absent    no such trial                   schedule (rung 0)              QUEUED
@@ -175,6 +176,14 @@ end
 local function refused(r)
   redis.call('HSET', r.key, 'publications', 0)
   redis.call('ZADD', queued, digits(now + REFUSED_AGAIN), r.trial)
+end
+
+-- Everything that is queued is due now, as if never sent: its messages were refused meanwhile.
+local function all_due()
+  for _, trial in ipairs(redis.call('ZRANGE', queued, 0, -1)) do
+    redis.call('HSET', experiment .. ':trial:' .. trial, 'publications', 0)
+    redis.call('ZADD', queued, digits(now), trial)
+  end
 end
 
 local function again(r)

@@ -7,7 +7,7 @@
 -- ARGV[4…] the trials, if 'these'
 --
 -- Only what has failed for good is tried again: its counts begin anew, its attempts go on. A
--- finished experiment is open again.
+-- finished experiment is open again, with all that it had queued.
 
 local answer, state = obeyed(ARGV[1])
 if answer then return answer end
@@ -31,5 +31,8 @@ for _, trial in ipairs(trials) do
   end
 end
 if #again_now == 0 then return '' end
-if state == 'finished' then redis.call('HSET', experiment, 'state', 'open') end
+if state == 'finished' then
+  redis.call('HSET', experiment, 'state', 'open')
+  all_due()
+end
 return obey(ARGV[1], table.concat(again_now, ' '))
