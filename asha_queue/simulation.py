@@ -87,6 +87,8 @@ class _Segment:
     began: float = 0.0
     reached: int = 0
     lost: bool = False
+    #: What it goes on from.
+    saved: dict[str, Any] | None = None
 
 
 class Simulation:
@@ -161,6 +163,7 @@ class Simulation:
                 config=self._configs[trial],
                 start=0 if new else self._ladder.target(decision.bracket, rung - 1),
                 worker=self._idle.pop(),
+                saved=None if new else trials[trial].results[-1].checkpoint,
             )
             self._begin(segment)
 
@@ -200,32 +203,39 @@ class Simulation:
         )
 
     def _complete(self, segment: _Segment) -> None:
-        metrics = self._evaluate(segment.config, segment.target)
+        metrics = self._metrics(segment.config, segment.target)
         self._idle.append(segment.worker)
         self._write(
             self._about(
                 segment,
                 "completed",
-                metrics={name: written(value) for name, value in metrics.items()},
+                metrics=metrics,
                 reached=segment.reached,
-                checkpoint=_checkpoint(segment.trial, segment.reached),
+                checkpoint=_checkpoint(segment.trial, segment.reached, metrics),
                 seconds=self._now - segment.began,
                 curve=[],
             )
         )
 
+    def _metrics(self, config: dict[str, Any], resource: int) -> dict[str, Any]:
+        metrics = self._evaluate(config, resource)
+        return {name: written(value) for name, value in metrics.items()}
+
     def _suspend(self, segment: _Segment, end: float) -> None:
         """Hands back what would have ended then; the rest is scheduled, and never begun."""
         part = (self._now - segment.began) / (end - segment.began) if end > segment.began else 0.0
         reached = segment.start + int((segment.reached - segment.start) * part)
-        metrics = self._evaluate(segment.config, reached) if reached > segment.start else {}
+        metrics, saved = {}, segment.saved
+        if reached > segment.start:
+            metrics = self._metrics(segment.config, reached)
+            saved = _checkpoint(segment.trial, reached, metrics)
         self._write(
             self._about(
                 segment,
                 "suspended",
-                metrics={name: written(value) for name, value in metrics.items()},
+                metrics=metrics,
                 reached=reached,
-                checkpoint=_checkpoint(segment.trial, reached),
+                checkpoint=saved,
                 seconds=self._now - segment.began,
                 curve=[],
             )
@@ -234,7 +244,7 @@ class Simulation:
         self._schedule(segment)
 
     def _lose(self, segment: _Segment) -> None:
-        reached, saved = segment.reached, _checkpoint(segment.trial, segment.start)
+        reached, saved = segment.reached, segment.saved
         self._write(
             self._about(segment, "lost", reason="dropped", reached=reached, checkpoint=saved)
         )
@@ -266,6 +276,7 @@ class Simulation:
             follow(entry)
 
 
-def _checkpoint(trial: int, resource: int) -> dict[str, Any] | None:
+def _checkpoint(trial: int, resource: int, metrics: dict[str, Any]) -> dict[str, Any]:
     """What a program would have saved there: budgets count from it."""
-    return {"path": f"{trial}/{resource}", "resource": resource, "bytes": 0} if resource else None
+    path = f"{trial}/{resource}"
+    return {"path": path, "resource": resource, "metrics": metrics, "bytes": 0, "digest": ""}
