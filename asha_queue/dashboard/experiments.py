@@ -37,6 +37,7 @@ from asha_queue.handle import uid_of
 from asha_queue.importance import Importances
 from asha_queue.logs import Logs, Tail
 from asha_queue.result import Result
+from asha_queue.search.limits import EXTENDABLE
 from asha_queue.selection import choose, row
 from asha_queue.storage import opened
 from asha_queue.storage.patience import QUICK
@@ -130,7 +131,7 @@ class Experiments:
         return {
             "view": glance,
             "notes": list(_notes(glance, leader, refusals)),
-            "present": {"num_samples": specification.num_samples, "max_t": specification.max_t},
+            "present": {field: getattr(specification, field) for field in EXTENDABLE},
             "axes": names,
             **trials,
             "workers": [

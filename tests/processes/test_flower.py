@@ -122,7 +122,7 @@ def store(valkey: str) -> Iterator[Store]:
     with redis.Redis.from_url(valkey) as client:
         client.flushall()
         store = connect(valkey)
-        drive(store, submit(store), workers=3)
+        drive(store, submit(store, resource_budget=5000, stop_at={"loss": 0.0}), workers=3)
         drive(store, submit(store, name="wide", max_t=1, num_samples=ROWS + 10), workers=3)
         evil: dict[str, Any] = {"x": {"uniform": [0, 1]}, "<i>k</i>": {"choice": [EVIL]}, "k": 3}
         inside = {"kind": EVIL, "p": {"uniform": [0, 1]}}
@@ -174,6 +174,9 @@ def test_the_page_of_an_experiment_shows_its_rungs_best_and_trials(
     ]
     assert sum(rung["resource"] for rung in view["rungs"]) == spent
     assert f"<dd>{view['best']['config']['x']}</dd>" in text
+    assert f"resource_budget: {spent} of 5,000 steps" in text
+    assert f"stop_at: loss &lt;= 0, {number(min(r['best'] for r in view['rungs']))} so far" in text
+    assert "finished: all trials ended" in text
     trials = cells(text, "asha-trials")
     assert len(trials) == 30
     assert trials[0][0] == str(view["best"]["trial"])

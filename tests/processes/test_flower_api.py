@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 import os
+import re
 import signal
 import threading
 import urllib.error
@@ -30,7 +31,7 @@ from asha_queue.where import ADDRESS_FILE
 from tests.conftest import wait_until
 from tests.processes.directory import Directory
 from tests.processes.servers import Valkey
-from tests.processes.test_flower import LOGIN, Running, flower, submit
+from tests.processes.test_flower import LOGIN, Running, flower, get, submit
 from tests.server.test_coordinator import SPECIFICATION, drive, loss
 
 TRIALS = 1200
@@ -256,7 +257,7 @@ def entries(store: Store, name: str) -> list[dict]:
         ("pause", b'{"now":' + b"[" * 100_000, "pause takes now, reason"),
         ("resume", {"reason": "x" * 1001}, "length <= 1000 - at `$.reason`"),
         ("cancel", {"trials": [1]}, "unknown field `trials`; cancel takes reason"),
-        ("extend", {}, "nothing to extend: give one or several of num_samples, max_t, time_budget"),
+        ("extend", {}, "nothing to extend: give one or several of num_samples, max_t, "),
         ("extend", {"num_samples": 29}, "num_samples=29: experiment sums has 30"),
         ("extend", {"max_t": 0}, "`int` >= 1 - at `$.max_t`"),
         ("extend", {"max_t": 27.5}, "Expected `int | null`, got `float` - at `$.max_t`"),
@@ -298,24 +299,31 @@ def test_an_order_that_comes_too_late_or_to_nobody_says_so(api: str) -> None:
 
 
 def test_orders_take_effect_and_the_journal_says_who_gave_them(api: str, store: Store) -> None:
-    uid = submit(store, name=f"steered-{uuid.uuid4().hex[:6]}")
+    budgets = {"time_budget": 3600.0, "resource_budget": 500, "stop_at": {"loss": 0.1}}
+    uid = submit(store, name=f"steered-{uuid.uuid4().hex[:6]}", **budgets)
     name = store.describe(uid).name
     one = f"{api}/experiments/{name}"
-    state = {"name": name, "num_samples": 30, "max_t": 9}
+    state = {"name": name, "num_samples": 30, "max_t": 9} | budgets
+    page = get(f"{api.removesuffix('/api')}/experiments/{name}", LOGIN).text
+    for field, value in (("time_budget", "3600.0"), ("resource_budget", "500"), ("stop_at", "0.1")):
+        assert re.search(f'name="{field}"[^>]* value="{value}"', page)
     assert ask(f"{one}/pause", {"now": True, "reason": "lunch"}).json == state | {"state": "paused"}
     assert ask(f"{one}/pause", b"").status == 200  # as it is already
     assert ask(f"{one}/resume", b"").json == state | {"state": "running"}
     extended = state | {"num_samples": 40, "max_t": 27}
     assert ask(f"{one}/extend", {"num_samples": 40, "max_t": 27}).json["max_t"] == 27
+    more = {"time_budget": "2h", "resource_budget": 900, "stop_at": 0.05}
+    meant = {"time_budget": 7200.0, "resource_budget": 900, "stop_at": {"loss": 0.05}}
+    assert ask(f"{one}/extend", more).json == (extended := extended | meant) | {"state": "running"}
     cancelled = ask(f"{one}/cancel", {"reason": "wrong idea"})
     assert cancelled.json == extended | {"state": "cancelled"}
     assert ask(f"{one}/resume", {}).status == 409
     assert ask(f"{one}/retry", {}).status == 409
     orders = [e for e in journal(store, uid) if "by" in e]
-    assert [e["type"] for e in orders] == ["paused", "resumed", "extended", "cancelled"]
+    assert [e["type"] for e in orders] == ["paused", "resumed", *["extended"] * 2, "cancelled"]
     assert {e["by"] for e in orders} == {"ada@flower"}
     assert (orders[0]["now"], orders[0]["reason"]) == (True, "lunch")
-    assert orders[3]["reason"] == "wrong idea"
+    assert orders[-1]["reason"] == "wrong idea"
 
 
 def test_failed_trials_are_tried_again(api: str, store: Store) -> None:

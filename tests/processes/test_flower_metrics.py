@@ -32,7 +32,7 @@ def store(valkey: str) -> Iterator[Store]:
     with redis.Redis.from_url(valkey) as client:
         client.flushall()
         store = connect(valkey)
-        drive(store, submit(store), workers=3)
+        drive(store, submit(store, resource_budget=5000), workers=3)
         experiment_with_a_failure(store)
         uid = submit(store, name="open", queue="large")
         segments = [ScheduledSegment(trial, 0, 0, 1, {"x": 0.5}) for trial in (0, 1)]
@@ -125,6 +125,14 @@ def test_the_best_value_is_that_of_the_highest_rung(told: dict[str, Metric], sto
     best = result(store, "sums").best
     assert best
     assert values(told["asha_queue_best_value"]) == {("sums", "loss"): best.metrics["loss"]}
+
+
+def test_a_budget_has_what_is_used_of_it_beside_its_limit(
+    told: dict[str, Metric], store: Store
+) -> None:
+    spent = result(store, "sums").resource_spent
+    assert values(told["asha_queue_budget_used"]) == {("sums", "resource_budget"): spent}
+    assert values(told["asha_queue_budget_limit"]) == {("sums", "resource_budget"): 5000}
 
 
 def test_the_queue_depth_names_the_queue(told: dict[str, Metric]) -> None:

@@ -1,5 +1,7 @@
 """Budgets: what ends an experiment before all of its trials have."""
 
+import html
+import io
 import json
 import math
 from collections.abc import Callable
@@ -8,8 +10,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 
 from asha_queue.errors import JournalError, SpecificationError
+from asha_queue.report import report
 from asha_queue.result import Result
 from asha_queue.search.asha import ALL_ENDED, Asha, Decision
 from asha_queue.search.budget import Clock
@@ -18,7 +22,10 @@ from asha_queue.search.space import loguniform, uniform
 from asha_queue.simulation import simulate
 from asha_queue.specification import Specification
 from asha_queue.store.restoration import rebuilt
-from asha_queue.views import best_file, overview
+from asha_queue.terminal.picture import Picture
+from asha_queue.terminal.view import summary
+from asha_queue.views import best_file, duration, overview
+from asha_queue.views.outlook import seconds_left
 from tests.pure.entries import Entry, completed, extended, scheduled
 
 HOUR = 3600.0
@@ -349,6 +356,38 @@ def test_a_higher_aim_is_judged_by_all_that_reached_the_one_before() -> None:
     hand.apply(extended(stop_at={"loss": 0.1}))
     assert hand.search.ending() == ""
     assert hand.schedule(), "and goes on"
+
+
+# -- as it is shown ----------------------------------------------------------------------------
+
+
+def test_pictures_lines_and_reports_show_what_is_used_and_what_has_ended_it() -> None:
+    result = run(resource_budget=60, stop_at=0.01, time_budget="2h")
+    view = overview(result, [], {})
+    assert view["resource"]["expected"] <= 60
+    console = Console(width=100, record=True, file=io.StringIO())
+    console.print(Picture(view, fit=True))
+    shown = console.export_text()
+    spent = result.resource_spent
+    for text in (
+        f"time_budget: {duration(result.seconds)} of 2 h 00 min",
+        f"resource_budget: {spent} of 60 steps",
+        "stop_at: loss <= 0.01, ",
+    ):
+        assert text in shown
+        assert text in summary(view)
+        assert html.escape(text) in report(result, made=0.0)
+    assert f"finished: {result.reason}" in shown.replace("\n", " ")
+    assert result.reason in summary(view)
+    assert f"Ended: {result.reason}." in report(result, made=0.0)
+
+
+def test_the_time_left_is_no_more_than_that_of_the_budget() -> None:
+    journal = run(time_budget=20.0).journal
+    open_one = Result.from_journal([e for e in journal if e["at"] < 12.0])
+    left = seconds_left(open_one, 1, 15.0)
+    assert left == 5.0
+    assert seconds_left(open_one, 1_000_000, 15.0) < 5.0
 
 
 # -- the fold ----------------------------------------------------------------------------------
