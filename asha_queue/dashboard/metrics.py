@@ -180,15 +180,20 @@ class Families:
                 self.slots.add_metric([queue, state], slots[queue, state])
 
 
-def wanted(look: Look) -> dict[str, int]:
+def wanted(look: Look) -> Counter[str]:
     """The slots of each queue that an experiment could use now, those in use included."""
     search, specification = look.fold.search, look.fold.specification
+    slots = Counter(dict.fromkeys(specification.every_queue, 0))
     if search.state != "open":  # what still runs may come to its end
-        running = sum(trial.state == "running" for trial in look.fold.result.trials)
-        return {specification.queue: running}
+        targets = [t.target for t in look.fold.result.trials if t.state == "running" and t.target]
+        slots.update(map(specification.queue_of, targets))
+        return slots
+    for target, segments in search.open_by_level.items():
+        slots[specification.queue_of(target)] += segments
     most = specification.max_concurrent or MOST_WANTED
-    more = search.decide(max(0, most - search.outstanding))
-    return {specification.queue: search.outstanding + len(more)}
+    for decision in search.decide(max(0, most - search.outstanding)):
+        slots[specification.queue_of(decision.target)] += 1
+    return slots
 
 
 def _histogram(found: Histogram) -> tuple[list[tuple[str, float]], float]:

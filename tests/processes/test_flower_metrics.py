@@ -240,6 +240,21 @@ def test_slots_are_wanted_without_any_worker_up_to_the_limit_and_none_for_what_i
     assert wanted_slots(store) == {("asha",): 0, ("large",): 3, ("other",): 0}
 
 
+def test_slots_are_wanted_of_the_machines_that_a_segment_goes_to() -> None:
+    store = MemoryStore(lambda: 0.0)
+    classes = SPECIFICATION.to_json() | {"queues": {"1": "small", "3": "large"}}
+    store.submit("sums", SPECIFICATION.name, classes)
+    assert wanted_slots(store) == {("asha",): 0, ("small",): 30, ("large",): 0}
+    segments = [ScheduledSegment(trial, 0, 0, 1, {"x": 0.5}) for trial in range(3)]
+    store.schedule("sums", store.describe("sums").last, "r", segments)
+    tokens = [store.claim("sums", t, 0, 1, f"c{t}", f"w{t}@test").token for t in range(3)]
+    for trial, token in enumerate(tokens):
+        store.start("sums", trial, token, 0)
+        assert store.complete("sums", trial, token, OUTCOME) == "ok"
+    # one of three may be promoted
+    assert wanted_slots(store) == {("asha",): 0, ("small",): 27, ("large",): 1}
+
+
 def test_a_second_scrape_reads_only_what_came_since() -> None:
     class Counting(MemoryStore):
         reads = 0
