@@ -31,7 +31,7 @@ from typing import Final
 from asha_queue.store import keys
 
 #: Scripts that change nothing.
-LOOK: Final = ("alive", "claimants", "describe", "read", "running")
+LOOK: Final = ("alive", "claimants", "describe", "due", "read", "running")
 #: Orders.
 STEER: Final = ("cancel", "drain", "extend", "pause", "resume", "retry")
 #: What makes and removes experiments as a whole.
@@ -41,7 +41,7 @@ KEEP: Final = (
 )
 #: What a coordinator decides, and what it tidies up.
 DECIDE: Final = (
-    *("beat", "due", "evict", "finish", "keep_snapshot", "lead", "leave", "published"),
+    *("beat", "evict", "finish", "keep_snapshot", "lead", "leave", "published"),
     *("reap", "removable", "removed", "resign", "schedule"),
 )
 #: What workers, their keepers and launchers do.
@@ -60,8 +60,10 @@ COORDINATORS: Final = keys.COORDINATORS + "*"
 #: Keys that everybody may read who reads experiments.
 READ: Final = (*(EXPERIMENTS, keys.NAMES, keys.DELETED, keys.DRAINS, WORKERS, COORDINATORS),)
 
-#: Commands that belong to any connection.
-CONNECTION: Final = ("client|setinfo", "evalsha", "ping", "script|exists")
+#: What belongs to any connection; by its category, as some of it is younger than Redis 7.0.
+CONNECTION: Final = ("-@all", "+@connection", "-@admin", "-@dangerous", "-select")
+#: Commands that everybody has, as they say nothing of keys.
+EVERYBODY: Final = ("evalsha", "script|exists")
 
 
 def below(name: str) -> str:
@@ -180,9 +182,9 @@ def who_may(script: str) -> list[str]:
 def rules(name: str, database: int, prefix: str) -> str:
     """The rules of a role as an ACL has them; kombu's keys begin with `prefix`."""
     role = ROLES[name]
-    words = ["resetkeys", "resetchannels", "-@all"]
+    words = ["resetkeys", "resetchannels", *CONNECTION]
     used = {command for script in role.scripts for command in commands(script)}
-    words += [f"+{command}" for command in sorted(used.union(role.commands, CONNECTION))]
+    words += [f"+{command}" for command in sorted(used.union(role.commands, EVERYBODY))]
     if database:
         words.append(f"+select|{database}")
     words += [f"~{pattern}" for pattern in role.both]

@@ -7,10 +7,13 @@ Rules
 * To rotate: `added` has a new password for everybody but `admin`, who has the server read its file,
   beside the one before, so that who still has that one goes on; read again and written, only what
   the files say is left. Both write the rules of this version.
+* `users.acl` keeps mode, owner and group that it was given: a server that runs as another user is
+  to read it.
 * `users.acl` is written first, and each file is replaced as a whole: when `added` is killed on its
   way, what the files of the users say is still valid, and it can be done again.
 """
 
+import contextlib
 import hashlib
 import os
 import re
@@ -99,7 +102,7 @@ class Users:
         database = int(urlsplit(self.broker).path.strip("/") or 0)
         lines = [
             "user default reset off",
-            f"user {HEALTH} reset on nopass +ping +client|setinfo",
+            f"user {HEALTH} reset on nopass +ping",
             f"user {ADMIN} reset on {self._hashes(ADMIN)} ~* &* +@all",
         ]
         for role in rights.ROLES:
@@ -160,6 +163,11 @@ def _write_private(path: Path, text: str) -> None:
     temporary.unlink(missing_ok=True)
     with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(text)
+        if path.name == ACL and path.exists():
+            before = path.stat()
+            with contextlib.suppress(PermissionError):
+                os.fchown(file.fileno(), before.st_uid, before.st_gid)
+            os.fchmod(file.fileno(), before.st_mode & 0o777)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)

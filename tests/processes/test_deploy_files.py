@@ -9,8 +9,10 @@ from pathlib import Path
 
 import click
 import pytest
+import ruamel.yaml
 
 from asha_queue.cli import root
+from asha_queue.store.rights import ROLES
 from tests.processes.deployment import COMPOSE, SYSTEMD, Compose, in_systemd, unit_lines
 
 ROOT = Path(__file__).parents[2]
@@ -21,6 +23,10 @@ SCRIPTS = sorted(
     for folder in ("workers", ".ci", "deploy")
     for path in (ROOT / folder).rglob("*")
     if path.is_file() and path.read_bytes().startswith(b"#!") and path.suffix != ".py"
+)
+#: A call of `asha-queue`, in a container or not.
+CALL = re.compile(
+    r"(?:docker compose run --rm client|docker run .* asha-queue|(?:/opt/\S+/)?asha-queue) (.*)"
 )
 UNITS = sorted(SYSTEMD.glob("*.service"))
 
@@ -56,10 +62,37 @@ def test_every_variable_of_the_compose_file_is_in_the_example_and_the_other_way_
     assert listed == used | {"COMPOSE_PROFILES"}
 
 
-def test_without_passwords_compose_refuses_to_start_anything() -> None:
-    text = (COMPOSE / "compose.yaml").read_text()
-    for name in ("ASHA_QUEUE_PASSWORD", "FLOWER_BASIC_AUTH"):
-        assert f"${{{name}:?" in text
+def test_without_a_login_and_the_servers_users_compose_refuses_to_start_anything() -> None:
+    assert "${FLOWER_BASIC_AUTH:?" in (COMPOSE / "compose.yaml").read_text()
+    compose = Compose({})
+    files = {name: compose.environment_file(name) for name in compose.services}
+    assert files == {
+        "valkey": "",
+        "coordinator": "users/coordinator.env",
+        "worker-cpu": "users/worker.env",
+        "worker-gpu": "users/worker.env",
+        "flower": "users/flower.env",
+        "client": "users/client.env",
+    }
+    assert compose.secret("users.acl") == "users/users.acl"
+
+
+def test_with_tls_every_client_has_the_ca_and_only_the_server_its_key() -> None:
+    assert valid_compose(COMPOSE / "compose.tls.yaml").returncode == 0
+    read = ruamel.yaml.YAML(typ="safe").load(COMPOSE / "compose.tls.yaml")
+    secrets = {name: set(service["secrets"]) for name, service in read["services"].items()}
+    assert secrets.pop("valkey") == {"users.acl", "ca.crt", "server.crt", "server.key"}
+    assert set(secrets) == set(Compose({}).services) - {"valkey"}
+    assert all(held == {"ca.crt"} for held in secrets.values())
+
+
+@pytest.mark.parametrize("role", ["coordinator", "worker", "flower"])
+def test_each_unit_has_the_file_of_its_own_user(role: str) -> None:
+    unit = SYSTEMD / f"asha-queue-{role}.service"
+    files = [value for name, value in unit_lines(unit) if name == "EnvironmentFile"]
+    users = [Path(file).name for file in files if file.endswith(".env")]
+    assert users == [f"{role}.env"]
+    assert role in ROLES
 
 
 def test_the_dockerfile_copies_what_exists_and_its_ignore_file_lets_through() -> None:
@@ -118,7 +151,7 @@ def test_workers_have_more_time_to_end_than_to_drain() -> None:
 
 
 def test_no_command_line_holds_a_password() -> None:
-    compose = Compose({"ASHA_QUEUE_PASSWORD": "secret1", "FLOWER_BASIC_AUTH": "me:secret2"})
+    compose = Compose({"FLOWER_BASIC_AUTH": "me:secret2"})
     lines = [shlex.join(compose.command(name)) for name in compose.services]
     lines += [dict(unit_lines(unit))["ExecStart"] for unit in UNITS]
     lines += compose.healthcheck("valkey")
@@ -167,9 +200,11 @@ def test_every_command_is_one_that_the_command_line_takes() -> None:
     ]
     for readme in READMES:
         for line in "".join(blocks(readme)).splitlines():
-            if called := re.match(r"(?:docker compose run --rm coordinator|asha-queue) (.*)", line):
+            if called := CALL.match(line):
                 commands.append(shlex.split(called[1]))
     verbs = {parsed(command) for command in commands}
-    assert verbs == {"coordinator", "worker", "flower", "submit", "status", "logs", "doctor"}
+    assert verbs == {
+        *("coordinator", "worker", "flower", "submit", "status", "logs", "doctor", "users")
+    }
     with pytest.raises(click.UsageError):
         parsed(["worker", "--no-such-option"])

@@ -417,6 +417,16 @@ def test_users_that_are_there_are_not_replaced_unasked(
     assert all(path.read_text() != text for path, text in before.items())
 
 
+def test_the_servers_file_stays_readable_for_whom_it_was_made_so(tmp_path: Path) -> None:
+    called(str(tmp_path), "--broker", "redis://head/0")
+    for path in tmp_path.iterdir():
+        path.chmod(0o640)
+    called(str(tmp_path), "--add")
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    assert modes.pop("users.acl") == 0o640
+    assert set(modes.values()) == {0o600}
+
+
 def test_a_file_that_was_changed_by_hand_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
