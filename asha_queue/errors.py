@@ -100,6 +100,10 @@ class LostExperiment(UnknownExperiment):
     another one. `asha-queue restore` rebuilds it from its exported journal."""
 
 
+class MessageError(AshaQueueError):
+    """Raised when a message of the queue names no segment."""
+
+
 class NewerFormat(StoreError):
     """Raised when data was written by a newer version than this one."""
 

@@ -1,6 +1,7 @@
 """`Handle`: an experiment in a store, from anywhere: look at it, wait for it, steer it."""
 
 import getpass
+import re
 import socket
 import time
 import uuid
@@ -24,6 +25,7 @@ from asha_queue.errors import (
 )
 from asha_queue.result import Best, Result
 from asha_queue.search.limits import EXTENDABLE, modes_of, raised
+from asha_queue.settings import NAME
 from asha_queue.specification.budgets import extension
 from asha_queue.storage import opened
 from asha_queue.storage.patience import QUICK
@@ -196,7 +198,7 @@ def drain(store: Store, targets: Sequence[str], by: str) -> list[str]:
 def uid_of(store: Store, name: str) -> str:
     """The uid of the experiment called `name`; UnknownExperiment names those there are."""
     uid = store.uid(name)
-    if uid is None:
+    if uid is None and re.fullmatch(NAME, name):  # else it may lead out of the storage
         root = opened(where.storage().url, QUICK)
         path = root.at(f"{name}/{JOURNAL_FILE}")
         if root.exists(f"{name}/{JOURNAL_FILE}"):
@@ -204,8 +206,9 @@ def uid_of(store: Store, name: str) -> str:
                 f"no experiment on this server is called {name!r}: it lost its data, or it is "
                 f"another server. {remedy(path)}"
             )
+    if uid is None:
         known = ", ".join(sorted(store.names())) or "none"
-        raise UnknownExperiment(f"no experiment is called {name!r}; there are: {known}")
+        raise UnknownExperiment(f"no experiment is called {name!r:.80}; there are: {known}")
     return uid
 
 

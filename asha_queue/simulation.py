@@ -119,6 +119,8 @@ class Simulation:
         #: What decides.
         self.search = Asha(specification.plan)
         self._configs: list[dict[str, Any]] = []
+        #: The checkpoint of each trial that rests.
+        self._saved: dict[int, dict[str, Any]] = {}
         self._written = 0
         self._now = 0.0
         self._idle = [f"cpu{worker}@simulated" for worker in reversed(range(workers))]
@@ -163,7 +165,7 @@ class Simulation:
                 config=self._configs[trial],
                 start=0 if new else self._ladder.target(decision.bracket, rung - 1),
                 worker=self._idle.pop(),
-                saved=None if new else trials[trial].results[-1].checkpoint,
+                saved=self._saved.pop(trial, None),
             )
             self._begin(segment)
 
@@ -204,6 +206,7 @@ class Simulation:
 
     def _complete(self, segment: _Segment) -> None:
         metrics = self._metrics(segment.config, segment.target)
+        saved = self._saved[segment.trial] = _checkpoint(segment.trial, segment.reached, metrics)
         self._idle.append(segment.worker)
         self._write(
             self._about(
@@ -211,7 +214,7 @@ class Simulation:
                 "completed",
                 metrics=metrics,
                 reached=segment.reached,
-                checkpoint=_checkpoint(segment.trial, segment.reached, metrics),
+                checkpoint=saved,
                 seconds=self._now - segment.began,
                 curve=[],
             )

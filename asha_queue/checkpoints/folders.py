@@ -30,6 +30,7 @@ from asha_queue.checkpoints.stored import StoredCheckpoints
 from asha_queue.checkpoints.trouble import unwritable
 from asha_queue.errors import CheckpointCorrupt, CheckpointUnreachable, CheckpointUnwritable
 from asha_queue.storage import AnyStorage, Remote, opened
+from asha_queue.store.entries import misrecorded
 
 #: Characters of the claim's id in the name of a folder.
 CLAIM_SHOWN = 8
@@ -160,7 +161,8 @@ class Checkpoints:
         """
         self.require_seen()
         folder, home = self._root / path, self._home / "checkpoints" / self._uid
-        if not folder.resolve().is_relative_to(home.resolve()):
+        # of a trial: not all of them, and not those of another experiment
+        if home.resolve() not in folder.resolve().parent.parents:
             raise CheckpointCorrupt(f"{folder} is not a checkpoint of its experiment, {home}")
         if self._stored:
             self._stored.remove(path)
@@ -200,6 +202,9 @@ class Checkpoints:
         dropped: list[str] = []
         reasons: list[str] = []
         for checkpoint in reversed(checkpoints):
+            if wrong := misrecorded(checkpoint):
+                reasons.append(f"a checkpoint's record is none: {wrong}")
+                continue
             try:
                 folder = self.verify(checkpoint)
             except CheckpointCorrupt as error:

@@ -1,19 +1,35 @@
 """The manifest: what a checkpoint is and which files it has, with their sizes and digests."""
 
 import hashlib
-import json
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
 
 from asha_queue.errors import CheckpointCorrupt, CheckpointError, CheckpointUnreachable
 from asha_queue.formats import require
 from asha_queue.settings import FORMAT
-from asha_queue.store.journal import encode
+from asha_queue.store.journal import decode, encode
 
 #: Name of the manifest in a checkpoint's folder.
 NAME = "manifest.json"
+
+
+class Listed(Struct):
+    """A file of a checkpoint."""
+
+    size: Annotated[int, Meta(ge=0, le=2**62)]
+    sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+
+
+class Manifest(Struct):
+    """What is read of a manifest."""
+
+    files: dict[str, Listed]
 
 
 def write(folder: Path, facts: dict[str, Any]) -> tuple[str, int]:
@@ -54,12 +70,13 @@ def verify(folder: Path, digest: str) -> None:
         text = _read(folder / NAME)
         if hashlib.sha256(text).hexdigest() != digest:
             raise CheckpointCorrupt(f"{folder / NAME} is not the one that was written")
-        for name, expected in listed(text, str(folder)).items():
+        for name, expected in listed(text, folder).items():
             path = folder / name
-            if path.stat().st_size != expected["size"]:
-                raise CheckpointCorrupt(f"{path} does not have the {expected['size']} bytes it had")
+            facts = path.stat()
+            if facts.st_size != expected.size or not stat.S_ISREG(facts.st_mode):
+                raise CheckpointCorrupt(f"{path} does not have the {expected.size} bytes it had")
             with path.open("rb") as file:
-                if hashlib.file_digest(file, "sha256").hexdigest() != expected["sha256"]:
+                if hashlib.file_digest(file, "sha256").hexdigest() != expected.sha256:
                     raise CheckpointCorrupt(f"{path} is not the file that was written")
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
         raise CheckpointCorrupt(f"{error.filename} is missing") from None
@@ -67,11 +84,23 @@ def verify(folder: Path, digest: str) -> None:
         raise CheckpointUnreachable(f"{error.filename} cannot be read: {error.strerror}") from None
 
 
-def listed(text: bytes, place: str) -> dict[str, dict[str, Any]]:
-    """The files, by name, that the manifest of the checkpoint at `place` lists; or NewerFormat."""
-    read = json.loads(text)
-    require(read["v"], f"checkpoint {place}")
-    files: dict[str, dict[str, Any]] = read["files"]
+def listed(text: bytes, place: object) -> dict[str, Listed]:
+    """The files that a manifest at `place` lists, by their names below its folder.
+
+    Raises NewerFormat for that of a later version, and CheckpointCorrupt for what is no manifest,
+    and for names that lead anywhere else.
+    """
+    try:
+        read = decode(text.decode())
+        if isinstance(read, dict) and isinstance(v := read.get("v", 0), int):
+            require(v, f"checkpoint {place}")
+        files = msgspec.convert(read, Manifest).files
+    except (msgspec.ValidationError, ValueError, RecursionError) as error:
+        raise CheckpointCorrupt(f"{place} has a manifest that is none: {error!s:.200}") from None
+    for name in files:
+        parts = name.split("/")
+        if {"", ".", ".."} & {*parts} or "\0" in name or name == NAME:
+            raise CheckpointCorrupt(f"{place} has a manifest with {name!r:.80}, no file in it")
     return files
 
 

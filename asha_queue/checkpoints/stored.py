@@ -134,7 +134,7 @@ class StoredCheckpoints:
             place = self._root.at(f"{name}/{manifest.NAME}")
             raise CheckpointCorrupt(f"{place} is not the one that was written")
         files = manifest.listed(text, self._root.at(name))
-        sizes = {file: int(facts["size"]) for file, facts in files.items()}
+        sizes = {file: facts.size for file, facts in files.items()}
         (draft / manifest.NAME).write_bytes(text)
         for fetch in range(1, FETCHES + 1):
             self._root.download(name, sizes, draft)

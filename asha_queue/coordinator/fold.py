@@ -5,8 +5,8 @@ Rules
 * The journal is the truth. A fold is remembered only as a snapshot in the same store, beside the
   journal and as old as it if the store is rolled back, and says up to which entry it goes.
 * A snapshot spares a new coordinator the entries before it. One that is missing, of another format
-  or another version that made more of it, or of entries that the journal no longer has, costs time
-  and nothing else.
+  or another version that made more of it, or of entries that the journal no longer has, or that is
+  none at all, costs time and nothing else.
 """
 
 from typing import Any
@@ -23,6 +23,8 @@ from asha_queue.store.journal import decides
 #: coordinator has to fold stays small beside the snapshot that it reads.
 SNAPSHOT_AFTER = 10_000
 SNAPSHOT_GROWTH = 0.1
+#: Trials of a snapshot that is believed: for each of them there is room in memory at once.
+MOST_TRIALS = 10**8
 #: How much the last segment counts in the mean of what segments take.
 PACE = 0.1
 
@@ -58,8 +60,10 @@ class Fold:
         try:
             if not self.suggestions.restore(snapshot.state.get("sampler", {})):
                 return
+            if snapshot.state["started"] > min(snapshot.state["trials"], MOST_TRIALS):
+                raise ValueError("no search has started so many trials")
             self.search = Asha.restore(self.specification.plan, snapshot.state)
-        except (KeyError, TypeError, ValueError, AttributeError):
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
             self._begin()
             return
         self.seen, self.last = snapshot.seen, snapshot.last

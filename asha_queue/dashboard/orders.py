@@ -174,5 +174,5 @@ def _read(body: bytes, kind: type[T], verb: str) -> T:
         return msgspec.json.decode(body.strip() or b"{}", type=kind)
     except msgspec.ValidationError as error:
         raise OrderError(f"{error}; {verb} takes {fields}") from None
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise OrderError(f"the body is no JSON object: {error}; {verb} takes {fields}") from None

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
-from asha_queue.errors import AshaQueueError
+from asha_queue.errors import AshaQueueError, JournalError
 from asha_queue.figures import draw, parameters, plotted
 from asha_queue.result.leaders import Leaders
 from asha_queue.result.trials import Best, Improvement, RungResult, RungSummary, TrialResult
@@ -72,11 +72,19 @@ class Result:
 
     @classmethod
     def from_journal(cls, entries: Iterable[dict[str, Any]]) -> Self:
-        """Folds a whole journal, whose first entry is `submitted`."""
+        """Folds a whole journal, whose first entry is `submitted`; raises JournalError, naming the
+        entry, for one that cannot follow those before it."""
         journal = list(entries)
+        if not journal or journal[0]["type"] != "submitted":
+            raise JournalError("the journal does not begin with `submitted`: its start is missing")
         result = cls(Specification.from_json(journal[0]["experiment"]))
         for entry in journal:
-            result.apply(entry)
+            try:
+                if entry.get("trial", 0) > len(result.trials):
+                    raise LookupError(f"{len(result.trials)} trials come before it")
+                result.apply(entry)
+            except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+                raise JournalError(f"entry {entry.get('id')} cannot be read: {error!r}") from None
         result.journal = journal
         return result
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass, fields
@@ -11,6 +12,10 @@ import numpy as np
 
 from asha_queue.errors import SpecificationError
 
+#: The largest integer that a float can stand for.
+LARGEST = int(sys.float_info.max)
+#: The largest number that a domain may have: differences and multiples of such are finite.
+FARTHEST = 1e300
 #: What constants, and options of a choice, may be.
 CONSTANT = "a number, a text, true, false, null, or a list or dict of these"
 
@@ -55,6 +60,7 @@ class Domain(ABC):
         for field in fields(self):
             value = getattr(self, field.name)
             self._require(is_number(value), f"{field.name} must be a finite number")
+            self._require(abs(value) <= FARTHEST, f"{field.name} must be at most {FARTHEST:g}")
 
 
 def plain(value: Any, path: str) -> Any:
@@ -79,5 +85,6 @@ def text(value: Any) -> str:
 
 def is_number(value: Any) -> bool:
     """Whether it is a finite number; true and false are none."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and math.isfinite(value)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    return math.isfinite(value) if isinstance(value, float) else abs(value) <= LARGEST

@@ -21,6 +21,9 @@ from asha_queue.search.domain import is_number
 from asha_queue.search.domain import plain as plain
 from asha_queue.search.domain import text as text
 
+#: Steps of a domain with `q`, on either side of 0, that a float tells apart.
+STEPS = 2**53
+
 #: The least share that `normal` takes, and 1 less the greatest: beyond are its infinities.
 _EDGE = 2.0**-32
 
@@ -75,6 +78,8 @@ class QUniform(Uniform):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._require(self.q > 0, "q must be greater than 0")
+        farthest = max(abs(self.low), abs(self.high))
+        self._require(farthest / STEPS <= self.q, "q is too small beside low and high")
         for bound in ("low", "high"):
             steps = getattr(self, bound) / self.q
             self._require(math.isclose(steps, round(steps)), f"{bound} must be a multiple of q")
@@ -127,6 +132,8 @@ class RandInt(Domain):
             whole = isinstance(getattr(self, field), int)
             self._require(whole, f"{field} must be a whole number")
         self._require(self.low < self.high, "low must be less than high, which is exclusive")
+        held = self.low >= -(2**63) and self.high <= 2**63
+        self._require(held, "low and high must be integers of 64 bits")
 
     def at(self, share: float) -> int:
         return _step(share, self.high - self.low) + self.low

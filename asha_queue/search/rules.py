@@ -38,7 +38,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from asha_queue.errors import SpecificationError
+from asha_queue.errors import AshaQueueError, SpecificationError
 from asha_queue.search.folding import check_fold
 from asha_queue.search.ledger import Ledger
 from asha_queue.search.plan import Plan
@@ -53,11 +53,14 @@ def check(entries: Iterable[Mapping[str, Any]]) -> list[str]:
     journal = list(entries)
     if not journal or journal[0].get("type") != "submitted":
         return ["the journal does not begin with `submitted`: its first entries are missing"]
-    checker = _Checker(journal[0]["experiment"], journal[0].get("at"))
+    try:
+        checker = _Checker(journal[0]["experiment"], journal[0].get("at"))
+    except (AshaQueueError, KeyError, TypeError, ValueError, AttributeError) as error:
+        return [f"entry {journal[0].get('id')} describes no experiment: {error}"]
     for entry in journal[1:]:
         try:
             checker.check(entry)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             checker.violations.append(f"entry {entry.get('id')} is malformed: {error!r}")
     return checker.violations or check_fold(journal)
 

@@ -48,7 +48,7 @@ class Specification(Fields):
     #: Of the file that it was read from.
     _home: Path = PrivateAttr(default_factory=Path)
 
-    def __init__(self, **given: Any) -> None:
+    def __init__(self, /, **given: Any) -> None:
         if "variant" in given or given.get("brackets", 1) != 1:
             given.setdefault("hedge", False)
         try:
@@ -311,8 +311,8 @@ class Specification(Fields):
                 fields = tomllib.load(file)
         except OSError as error:
             raise SpecificationError(f"{path}: cannot be read: {error.strerror}") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise SpecificationError(f"{path}: not valid TOML: {error}") from None
+        except (ValueError, RecursionError) as error:  # of numbers and depths that Python refuses
+            raise SpecificationError(f"{path}: not valid TOML: {error!s:.200}") from None
         if isinstance(fields.get("train"), str):
             fields["train"] = str(Path(path).parent / fields["train"])
         if isinstance(given := fields.get("trackers"), list):

@@ -13,6 +13,7 @@ Rules
 
 import json
 import re
+import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -64,8 +65,10 @@ def check(command: str, names: Iterable[str]) -> None:
 def check_pattern(pattern: str, metrics: Iterable[str]) -> None:
     """Raises SpecificationError unless it compiles and has a group for each metric."""
     try:
-        groups = re.compile(pattern).groupindex
-    except re.error as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what may be meant otherwise some day
+            groups = re.compile(pattern).groupindex
+    except (re.error, RecursionError, OverflowError) as error:
         raise SpecificationError(f"pattern={pattern!r}: no regular expression: {error}") from None
     for metric in metrics:
         if metric not in groups:

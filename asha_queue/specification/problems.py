@@ -28,6 +28,8 @@ def line(model: type[BaseModel], given: Mapping[str, Any], detail: ErrorDetails)
     """One line for one of pydantic's errors: the field, its value and what is allowed."""
     if detail["type"] == "value_error":  # raised by a validator above, whose text says it all
         return str(detail["ctx"]["error"])
+    if not detail["loc"]:  # a name that is no text of Unicode
+        return f"{detail['input']!r:.80}: there is no such field"
     field = str(detail["loc"][0])
     if detail["type"] == "extra_forbidden":
         close = difflib.get_close_matches(field, model.model_fields, n=1)

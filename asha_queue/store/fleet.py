@@ -6,6 +6,7 @@ from typing import Any
 from asha_queue.store import journal, keys
 from asha_queue.store.connection import Part
 from asha_queue.store.contract import Attendant, Json, Worker
+from asha_queue.store.introductions import introduced
 
 _WORKERS = [keys.WORKERS, keys.SEEN]
 _TROUBLES = [keys.TROUBLES, keys.ASIDE]
@@ -52,8 +53,15 @@ class Fleet(Part):
         rows = self._connection.run("alive", where)
         return sorted(
             (
-                (name, journal.decode(info), int(seen) / 1e6, aside)
+                (name, introduced(_read(info)), int(seen) / 1e6, aside)
                 for name, info, seen, aside in rows
             ),
             key=lambda row: row[0],
         )
+
+
+def _read(info: str) -> Any:
+    try:
+        return journal.decode(info)
+    except (ValueError, RecursionError):
+        return None

@@ -16,6 +16,7 @@ from asha_queue import formats
 from asha_queue.errors import JournalError, NewerFormat
 from asha_queue.storage import Storage, opened
 from asha_queue.store.contract import Json
+from asha_queue.store.entries import misshapen
 
 #: Bytes at the end of a file in which its last line is looked for first.
 PIECE = 65536
@@ -53,7 +54,11 @@ def decode(text: str) -> Any:
     try:
         return msgspec.json.decode(text)
     except msgspec.DecodeError:  # half a surrogate pair, which is JSON all the same
-        return json.loads(text)
+        return json.loads(text, parse_constant=_no_json)
+
+
+def _no_json(word: str) -> float:
+    raise ValueError(f"{word} is no JSON")
 
 
 def members(value: Mapping[str, Any]) -> str:
@@ -83,7 +88,7 @@ def load(line: str) -> Json:
     """The entry of a line of journal.jsonl; raises `NewerFormat` for what a newer version wrote."""
     try:
         read = decode(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise JournalError(f"not a line of a journal ({error}): {line[:80]!r}") from None
     if not isinstance(read, dict) or not {"v", "id", "type", "at"} <= read.keys():
         raise JournalError(f"not an entry of a journal, v, id, type or at missing: {line[:80]!r}")
@@ -108,7 +113,10 @@ def load_file(path: Path | str) -> tuple[list[Json], bool]:
     entries = []
     for number, line in enumerate([*lines, rest] if rest else lines, start=1):
         try:
-            entries.append(load(line))
+            read = load(line)
+            if wrong := misshapen(read):
+                raise JournalError(f"not an entry of a journal, {wrong}: {line[:80]!r}")
+            entries.append(read)
         except JournalError as error:
             if number > len(lines):
                 return entries, True

@@ -37,6 +37,7 @@ from asha_queue.errors import CommandError
 from asha_queue.specification.command import rendered
 from asha_queue.training.deaths import MemoryKills, cause
 from asha_queue.training.hearers import tell
+from asha_queue.training.patterns import search
 from asha_queue.training.processes import die_with_parent, in_session, living
 from asha_queue.training.trial import Trial
 
@@ -215,7 +216,7 @@ class _Run:
 
     def _matched(self, text: str) -> dict[str, float]:
         assert self._pattern
-        match = self._pattern.search(text)
+        match = search(self._pattern, text)
         found = {}
         for name, value in match.groupdict().items() if match else ():
             with contextlib.suppress(TypeError, ValueError):  # no part of the match, or no number
@@ -226,8 +227,10 @@ class _Run:
         trial = self._trial
         if step is not None:
             self._stepped = True
-            if not math.isfinite(step) or int(step) != step:
-                raise CommandError(f"the command printed step {step}, which is no whole number")
+            if abs(step) > 2**63 or not math.isfinite(step) or int(step) != step:
+                raise CommandError(
+                    f"the command printed step {step!s:.40}, which is no whole number"
+                )
             number = int(step)
         else:
             number = self._step if self._stepped else min(self._step + 1, trial.target)

@@ -8,6 +8,7 @@ Rules
 """
 
 import operator
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 
 from asha_queue.errors import ReportError
@@ -128,6 +129,8 @@ class Progress:
 
 def _number(name: str, value: object) -> float:
     """`value` as JSON has numbers: an int or float as it is, what converts to a float converted."""
+    if isinstance(value, int) and abs(value) > sys.float_info.max:
+        raise ReportError(f"metric {name} is an integer of {value.bit_length()} bits: too large")
     if type(value) in (int, float):
         return value  # type: ignore[return-value]  # just checked
     if isinstance(value, (str, bytes)) or not hasattr(value, "__float__"):

@@ -20,18 +20,20 @@ from celery.concurrency.prefork import TaskPool
 from celery.exceptions import CPendingDeprecationWarning
 
 from asha_queue import where
+from asha_queue.errors import MessageError
 from asha_queue.formats import version
 from asha_queue.queue import TASK, Events
 from asha_queue.store import connect
 from asha_queue.training import memory
 from asha_queue.training.line import Line
 from asha_queue.training.live import LiveReports
+from asha_queue.training.messages import read_message
 from asha_queue.training.parts import QuickReplacement, Recycle
 from asha_queue.training.processes import ABOUT, LAUNCHER, MARK, adopt_orphans
 from asha_queue.training.pulse import Pulse
 from asha_queue.training.rest import Rest
 from asha_queue.training.runner import run_segment
-from asha_queue.training.site import Message, Site
+from asha_queue.training.site import Site
 from asha_queue.training.supervisor import Supervisor
 
 #: Values of CUDA_VISIBLE_DEVICES that show no device; without it a worker is pinned to none.
@@ -61,21 +63,24 @@ def install(app: Celery, broker: str) -> None:
     warnings.simplefilter("ignore", CPendingDeprecationWarning)
 
 
-def train_segment(
-    task: Task, uid: str, trial: int, rung: int, attempt: int, v: int, **others: Any
-) -> str:
+def train_segment(task: Task, *_: Any, **said: Any) -> str:
     """Trains the segment that a message names, if it can be claimed; returns a line for Flower.
 
-    `others` are what a later version says beside that, and what need not be known (`formats.py`).
-    """
+    Whoever may write to the broker may have written anything: it is read, and refused, here. A
+    later version may say more than it reads (`formats.py`)."""
     assert _site
-    ending = run_segment(_site, Message(uid, trial, rung, attempt, task.request.id, v))
+    try:
+        message = read_message(said, task.request.id)
+    except MessageError as error:
+        log.warning("task %s is not run: %s", task.request.id, error)
+        return f"not run: {error}"
+    ending = run_segment(_site, message)
     memory.free()
     if ending.rest:
         _site.rest.take(ending.rest, task.request.id, ending.text)
     if ending.failed or ending.replace:
-        raise Recycle(f"trial {trial} {ending.text}", ending.failed)
-    return f"trial {trial} {ending.text}"
+        raise Recycle(f"trial {message.trial} {ending.text}", ending.failed)
+    return f"trial {message.trial} {ending.text}"
 
 
 def device() -> str:

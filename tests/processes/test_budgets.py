@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -64,6 +65,10 @@ class Fleet:
     def count(self, kind: str) -> int:
         return [entry["type"] for entry in self.journal()].count(kind)
 
+    def ended_after(self, times: int) -> bool:
+        """Whether it has ended more often than that."""
+        return self.count("finished") > times
+
 
 @pytest.fixture
 def fleet(directory: Directory, broker: str) -> Iterator[Fleet]:
@@ -79,9 +84,9 @@ def test_a_time_budget_saves_what_runs_and_more_of_it_goes_on_though_coordinator
     fleet.call("submit", "exp.py")
     wait_until(lambda: fleet.count("finished") == 1, "the time is used", 60)
     while fleet.count("suspended") < 2:  # a slow machine has not begun within 3 s
-        ends = fleet.count("finished")
+        another = partial(fleet.ended_after, fleet.count("finished"))
         fleet.more(3.0)
-        wait_until(lambda n=ends: fleet.count("finished") > n, "the time is used", 60)
+        wait_until(another, "the time is used", 60)
     journal = fleet.journal()
     assert check(journal) == []
     suspended = {e["trial"]: e for e in journal if e["type"] == "suspended"}

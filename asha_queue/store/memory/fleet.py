@@ -6,6 +6,7 @@ from dataclasses import replace
 from asha_queue import settings
 from asha_queue.errors import LostExperiment, UnknownExperiment
 from asha_queue.store.contract import Attendant, Json, Worker
+from asha_queue.store.introductions import introduced
 from asha_queue.store.memory.state import Experiment, Memory, Troubles, clean
 
 
@@ -26,7 +27,7 @@ class Fleet:
     def beat(self, worker: str, info: Json) -> bool:
         for silent in self.memory.workers.keys() - {alive.name for alive in self.workers()}:
             self.leave(silent)
-        self.memory.workers[worker] = Worker(worker, clean(info), self.clock())
+        self.memory.workers[worker] = Worker(worker, introduced(clean(info)), self.clock())
         return worker in self.memory.drains
 
     def leave(self, worker: str) -> None:
@@ -53,7 +54,7 @@ class Fleet:
 
     def attend(self, who: str, info: Json) -> None:
         self.memory.coordinators = {alive.who: alive for alive in self.attendants()}
-        self.memory.coordinators[who] = Attendant(who, clean(info), self.clock())
+        self.memory.coordinators[who] = Attendant(who, introduced(clean(info)), self.clock())
 
     def absent(self, who: str) -> None:
         self.memory.coordinators.pop(who, None)
