@@ -9,7 +9,7 @@ from asha_queue.doctor.finding import Finding
 from asha_queue.doctor.fleet import versions, workers
 from asha_queue.doctor.server import server
 from asha_queue.doctor.storage import storage
-from asha_queue.errors import StoreError
+from asha_queue.errors import NotAllowed, StoreError
 from asha_queue.store import connect
 from asha_queue.store.server_facts import facts
 
@@ -31,6 +31,8 @@ def examine(url: str, version: str, folder: str | None) -> list[Finding]:
         findings += experiments(store, alive, url)
     except StoreError as error:
         do = "start it, or give the right one with --broker or ASHA_QUEUE_BROKER"
+        if isinstance(error, NotAllowed):  # which says itself what to do
+            do = ""
         findings.append(Finding("server", "error", str(error), do))
     finally:
         store.close()

@@ -3,7 +3,7 @@
 import hashlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final
@@ -161,10 +161,10 @@ class Connection:
 
     def provide(self) -> None:
         """Has the server know all scripts, for those who may not load any (see `rights.py`): it
-        forgets them when it is started again, or replaced."""
+        forgets them when it is started again, or replaced. Where we may not, others have to."""
         if time.monotonic() < self._provided + PROVIDE_EVERY:
             return
-        with self._errors():
+        with suppress(NotAllowed), self._errors():
             known = self._client.script_exists(*(script_hash(name) for name in rights.names()))
             for name, there in zip(rights.names(), known, strict=True):
                 if not there:
