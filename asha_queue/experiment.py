@@ -69,6 +69,9 @@ class Experiment(Specification):
     def __init__(self, **fields: Any) -> None:
         if fields.get("dialect") == "optuna" and "space" not in fields and "train" in fields:
             fields = _suggested(fields)
+        if programs.loading_to_train():  # the submitted one counts, which a newer version made
+            known = type(self).model_fields
+            fields = {name: value for name, value in fields.items() if name in known}
         super().__init__(**fields)  # says to type checkers that `train` may be a function
 
     def run(

@@ -25,8 +25,9 @@ What may change within a format
 * A specification may get fields. Those that an earlier version lacks are stored only if they ask
   for something (`specification/stored.py`), so that an experiment that does without is everybody's.
   Whoever decides or shows (coordinators, clients, pages) refuses an experiment with a field that it
-  does not know. Workers ignore it: they are told what to do by fields that they know. So it is a
-  format of its own if a worker, or a script, must heed the field.
+  does not know. Workers ignore it, in the file of a program too: they are told what to do by fields
+  that they know. So it is a format of its own if a worker, or a script, must heed the field. (Those
+  of 0.1.0 refuse a program whose file makes an `Experiment` with it; with a TOML they train it.)
 * A snapshot's state may get keys beside its own. One that cannot be read is no loss: the journal is
   folded from its start.
 

@@ -45,6 +45,20 @@ experiment = Experiment(
 )
 """
 TRIALS = 48
+#: The same with a field that 0.1.0 does not know.
+ASKING = """
+name = "sums"
+train = "exp.py:train"
+metric = "loss"
+mode = "min"
+max_t = 9
+reduction_factor = 3
+num_samples = 12
+seed = 1
+storage = "runs"
+queues = { 1 = "small", 3 = "big" }
+space.x = { uniform = [0, 1] }
+"""
 
 
 @pytest.fixture(scope="module")
@@ -72,9 +86,10 @@ def call(lab: Lab, of: Version, *command: str) -> str:
     return lab.call("asha_queue", *command, expect=0, **of.environment)
 
 
-def launch(lab: Lab, of: Version, host: str) -> subprocess.Popen[bytes]:
+def launch(lab: Lab, of: Version, host: str, queue: str = QUEUE) -> subprocess.Popen[bytes]:
     """Starts a worker on a host, and waits until it is there."""
     command = ["asha_queue", "worker", "--cpus", "1", "--gpus", "none", "--drain-timeout", "20"]
+    command += ["--queue", queue]
     process = lab.start(*command, ASHA_QUEUE_HOST=host, **of.environment)
     wait_until(lambda: f"cpu0@{host}" in lab.workers(), f"a worker on {host}; {lab.log}")
     [info] = [worker.info for worker in lab.store.workers() if worker.name == f"cpu0@{host}"]
@@ -204,6 +219,37 @@ def test_each_version_leaves_alone_what_a_later_one_wrote_and_drives_the_rest(
     for of in versions.values():
         told = json.loads(call(lab, of, "status", "--json"))["experiments"]
         assert {one["name"]: "error" in one for one in told} == {"later": True, "sums": False}
+
+
+@pytest.mark.slow
+def test_a_new_field_waits_for_a_coordinator_that_knows_it_and_earlier_workers_train_for_it(
+    fleet: Lab, versions: dict[str, Version]
+) -> None:
+    lab, last, this = fleet, versions["last"], versions["this"]
+    (lab.folder / "exp.toml").write_text(ASKING)
+    hurry(lab)
+    lab.start("asha_queue", "coordinator", **last.environment)
+    launch(lab, last, "alpha", "small")
+    launch(lab, last, "beta", "big")
+    wait_until(lab.store.attendants, "the earlier coordinator is there")
+    told = call(lab, this, "submit", "exp.toml")
+    assert "sums has queues, which the coordinators alive, of earlier versions" in told
+    left = "sums: queues="
+    wait_until(lambda: left in lab.log.read_text(), "the earlier coordinator leaves it alone")
+    told = lab.call("asha_queue", "doctor", "--json", expect=1)
+    says = {one["says"] for one in json.loads(told)["findings"] if one["what"] == "experiments"}
+    assert says == {
+        "sums: no coordinator leads it, so nothing new is decided; it has queues, which those of "
+        "earlier versions may not know"
+    }
+
+    lab.start("asha_queue", "coordinator")
+    uid = lab.store.names()["sums"]
+    wait_until(finished(lab, uid), "this version's coordinator ends it", 90)
+    entries = list(journal(lab.store, uid))
+    assert check(entries) == []
+    ends = {(e["rung"], e["worker"]) for e in entries if e["type"] == "completed"}
+    assert ends == {(0, "cpu0@alpha"), (1, "cpu0@beta"), (2, "cpu0@beta")}
 
 
 def send(lab: Lab, uid: str, **others: Any) -> None:

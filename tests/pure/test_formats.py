@@ -1,16 +1,19 @@
 """What earlier versions can read of a specification, and how versions are told apart."""
 
+import hashlib
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import Field
 
-from asha_queue.errors import NewerFormat, SpecificationError
+from asha_queue.errors import NewerFormat, ProgramError, SpecificationError
 from asha_queue.search.space import uniform
 from asha_queue.specification import Specification
 from asha_queue.specification.fields import Fields
 from asha_queue.specification.stored import EVERYBODYS, later
 from asha_queue.store.contract import Attendant, Worker
+from asha_queue.training.programs import execute, load
 from asha_queue.views.versions import at_work, left_alone, mix
 
 GIVEN: dict[str, Any] = {
@@ -46,6 +49,23 @@ def test_an_experiment_with_a_later_field_is_refused_as_of_a_newer_version() -> 
         "upgrade",
     ):
         Specification.from_json(Later(**GIVEN, colour="red").to_json())
+
+
+def test_a_worker_trains_a_program_whose_file_makes_an_experiment_with_a_later_field(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "exp.py"
+    path.write_text(
+        "from asha_queue import Experiment, uniform\n"
+        "def train(trial):\n    return 0.5\n"
+        "experiment = Experiment(name='sums', train=train, space={'x': uniform(0, 1)},\n"
+        "    metric='loss', mode='min', max_t=9, colour='red')\n"
+    )
+    program = load("exp.py:train", [tmp_path], hashlib.sha256(path.read_bytes()).hexdigest())
+    assert program(None) == 0.5
+    submitted = path.rename(tmp_path / "submitted.py")
+    with pytest.raises(ProgramError, match="there is no such field"):
+        execute(submitted)
 
 
 def test_a_field_that_is_misspelt_is_no_newer_version_s() -> None:
