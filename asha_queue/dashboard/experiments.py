@@ -29,6 +29,7 @@ from asha_queue.figures import (
     draw,
     most_results,
     parameters,
+    plan_and_actual,
     preview,
     trial_curve,
 )
@@ -44,6 +45,7 @@ from asha_queue.storage.patience import QUICK
 from asha_queue.store.contract import Store, Worker
 from asha_queue.tally import REMEMBERED
 from asha_queue.views import fleet, trial_view, versions
+from asha_queue.views.plans import Expected, rungs_planned
 from asha_queue.views.verdict import verdict
 
 #: Seconds between two looks of `follow` at all experiments.
@@ -190,7 +192,10 @@ class Experiments:
         }
 
     def figure(self, name: str, kind: str, options: Mapping[str, str]) -> bytes:
-        """A figure of an experiment as JSON; `options` as `figures.draw` takes them."""
+        """A figure of an experiment as JSON; `options` as `figures.draw` takes them. `plan` is
+        one more: what was expected of its rungs beside what came of it."""
+        if kind == "plan":
+            return self._plan(name)
         with self.look(name) as look:
             result, more = look.fold.result, dict[str, Any](options)
             version = look.fold.seen
@@ -208,6 +213,18 @@ class Experiments:
                 return msgspec.json.encode(draw(kind, result, **more))
 
             return look.drawn.get((kind, *sorted(options.items())), version, make)
+
+    def _plan(self, name: str) -> bytes:
+        with self.look(name) as look:
+            expected = Expected.of(look.fold.result)
+        rungs = rungs_planned(expected)  # may take seconds, once; whoever looks need not wait
+        with self.look(name) as look:
+            result = look.fold.result
+
+            def make() -> bytes:
+                return msgspec.json.encode(plan_and_actual(result, rungs))
+
+            return look.drawn.get("plan", f"{look.fold.seen} {expected.fleet}", make)
 
     def preview(self, name: str) -> str:
         """The best value over time as SVG, for as long as plotly.js is not read."""

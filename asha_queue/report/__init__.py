@@ -28,7 +28,7 @@ from asha_queue.search.domains import shown
 from asha_queue.selection import choose
 from asha_queue.views import aim, duration, number, savings
 from asha_queue.views.outlook import budgets
-from asha_queue.views.plans import rungs_planned
+from asha_queue.views.plans import Expected, rungs_planned
 
 #: Trials in the table.
 TRIALS = 50
@@ -88,7 +88,7 @@ def _figures(result: Result) -> list[dict[str, Any]]:
 
 def _planned(result: Result) -> dict[str, Any]:
     """What was planned of each rung beside what came of it."""
-    figure = plan_and_actual(result, rungs_planned(result))
+    figure = plan_and_actual(result, rungs_planned(Expected.of(result)))
     meta = figure["layout"]["meta"]
     return {"kind": "planned", **meta, "choices": [""], "json": [written(figure)]}
 

@@ -1,6 +1,10 @@
 """A plan in words, for the terminal and for pages."""
 
+import json
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final, Self
 
 from asha_queue.planning import (
     MOST_WORKERS,
@@ -13,8 +17,11 @@ from asha_queue.planning import (
 )
 from asha_queue.result import Result
 from asha_queue.search.configuration import short
+from asha_queue.specification import Specification
 from asha_queue.views import duration, number
 
+#: Plans of experiments that were begun which are kept.
+KEPT: Final = 32
 #: Bytes of each unit of size, and its name.
 _SIZES = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
@@ -44,13 +51,30 @@ def ranged(spread: Spread) -> str:
     return median if low == high else f"{median} ({low} – {high})"
 
 
-def rungs_planned(result: Result) -> list[PlannedRung]:
-    """What was to be expected of each rung, for the workers that there were, or a few more: a
-    power of two, so that it need not be planned anew for each one that comes."""
-    saved = [bool(rung.checkpoint) for trial in result.trials for rung in trial.results]
-    workers = len({trial.worker for trial in result.trials if trial.worker})
-    fleet = min(1 << max(0, workers - 1).bit_length(), MOST_WORKERS)
-    return forecast(result.specification, [fleet], saves=not saved or any(saved)).by_level()
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What the plan of an experiment that was begun rests on: its specification as JSON, the
+    workers that there were, or a few more, and whether its program saves checkpoints."""
+
+    specification: str
+    fleet: int
+    saves: bool
+
+    @classmethod
+    def of(cls, result: Result) -> Self:
+        saved = [bool(rung.checkpoint) for trial in result.trials for rung in trial.results]
+        workers = len({trial.worker for trial in result.trials if trial.worker})
+        # a power of two, so that it is not planned anew for each worker that comes
+        fleet = min(1 << max(0, workers - 1).bit_length(), MOST_WORKERS)
+        fields = result.specification.to_json() | {"prior": [], "warm_start": []}
+        return cls(json.dumps(fields), fleet, not saved or any(saved))
+
+
+@lru_cache(maxsize=KEPT)
+def rungs_planned(expected: Expected) -> tuple[PlannedRung, ...]:
+    """What was to be expected of each rung."""
+    specification = Specification.from_json(json.loads(expected.specification))
+    return tuple(forecast(specification, [expected.fleet], saves=expected.saves).by_level())
 
 
 def headline(plan: Forecast) -> Iterator[tuple[str, str]]:

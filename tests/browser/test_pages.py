@@ -147,6 +147,19 @@ def test_the_plotted_points_are_those_of_the_journal(site: Site, opened: Opened)
     ]
 
 
+def test_a_plan_stands_beside_what_came_of_it(site: Site, opened: Opened) -> None:
+    result = site.result("ended")
+    page = opened(f"{site.url}/experiments/ended", login=LOGIN)
+    drawn(page, "ladder")
+    page.get_by_label("Of the rungs").select_option(label="plan and actual")
+    shown = page.locator("#figure-ladder .asha-plot")
+    expect(shown.locator(".xtitle")).to_have_text("results")
+    expect(shown).to_have_attribute("aria-label", re.compile("^Plan and actual"))
+    planned, actual, *_ = drawn(page, "ladder")
+    assert actual["x"] == [rung.results for rung in result.rungs]
+    assert planned["x"][0] == result.specification.num_trials
+
+
 def test_the_front_is_a_figure_of_any_two_metrics_and_a_table(site: Site, opened: Opened) -> None:
     result = site.result("front")
     front = result.pareto_front

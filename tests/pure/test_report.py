@@ -9,7 +9,7 @@ import pytest
 from asha_queue.figures import FIGURES, draw, plan_and_actual
 from asha_queue.report import report
 from asha_queue.result import Result
-from asha_queue.views.plans import rungs_planned
+from asha_queue.views.plans import Expected, rungs_planned
 from tests.pure.entries import completed, failed, scheduled
 from tests.pure.pictured import played, result_of, specification
 
@@ -57,7 +57,7 @@ def test_it_holds_every_figure_as_it_is_drawn_elsewhere_and_plotly_once() -> Non
         options = [{"parameter": name} for name in names] if kind == "scatter" else [{}]
         expected += [draw(kind, result, **one) for one in options]
         if kind == "ladder":
-            expected.append(plan_and_actual(result, rungs_planned(result)))
+            expected.append(plan_and_actual(result, rungs_planned(Expected.of(result))))
     assert figures == json.loads(json.dumps(expected))
     assert sum("plotly.js v" in script for script in page.scripts) == 1
     assert page.loaded == []  # nothing comes from elsewhere
