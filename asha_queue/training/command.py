@@ -11,8 +11,10 @@ Rules
 * A cancel is SIGTERM to the session's processes, which are killed after GRACE, sooner than the
   keeper would kill us.
 * What it has put into ASHA_QUEUE_SAVE when it ends with 0 is the checkpoint of the last report. A
-  command that a drain's SIGTERM has killed is suspended, and goes on from the checkpoint before:
-  what it was writing then may be half a file.
+  command that a drain's SIGTERM has killed, or that ends with an error after it, as torchrun does,
+  is suspended, and goes on from the checkpoint before: what it was writing may be half a file.
+* Whoever ends all processes at once tells its shell, too, which dies of it, and perhaps before us:
+  one that has ended early or badly is judged WORD later.
 * It dies with this process: by the kernel, and by the keeper, who knows it by its mark.
 """
 
@@ -47,6 +49,8 @@ LOOK_EVERY = 0.1
 GRACE = 3.0
 #: Seconds that what a drained command has started may go on after it.
 SAVING = 20.0
+#: Seconds for the word of a drain to get here, which others may have told to the command first.
+WORD = 0.3
 #: Bytes of a line that are read.
 LINE = 2**16
 #: Lines of the output that an error shows.
@@ -144,7 +148,16 @@ class _Run:
             raise
         finally:
             os.close(reader)
+        self._await_word(process.returncode)
         self._judge(process.returncode, kills)
+
+    def _await_word(self, code: int) -> None:
+        """Looks for a drain once more when it has ended as after one."""
+        early = code == 0 and self._stepped and self._step < self._trial.target
+        deadline = time.monotonic() + WORD
+        while not self._asked and (early or code) and time.monotonic() < deadline:
+            self._asked = self._trial.draining
+            time.sleep(LOOK_EVERY / 10)
 
     def _follow(self, process: subprocess.Popen[bytes], reader: int) -> None:
         """Reads until it has ended and nothing more comes; what it leaves running is not read."""
@@ -248,8 +261,10 @@ class _Run:
 
     def _judge(self, code: int, kills: MemoryKills) -> None:
         status = 128 - code if code < 0 else code  # as shells say it
-        self._killed |= self._asked and status == 128 + signal.SIGTERM
-        if status and not self._killed:
+        if self._asked and (status or self._killed):
+            self._killed = True
+            _log(b"asha-queue: told to end, it ended with an error: what it saved is not used\n")
+        elif status:
             raise CommandError(self._failure(status, kills))
         if self._asked:
             self.saved = bool(self._last) and not self._killed
@@ -274,7 +289,9 @@ class _Run:
                 said += ": a segmentation fault"
         else:
             said = f"exit code {status}" + (f", {_CODES[status]}" if status in _CODES else "")
-        last = f": {self._tail[-1]}" if self._tail else ""
+        # not a rule below what was said
+        said_last = next((line for line in reversed(self._tail) if re.search(r"\w", line)), "")
+        last = f": {said_last}" if said_last else ""
         return f"the command ended with {said}{last}{self._output()}"
 
     def _output(self) -> str:

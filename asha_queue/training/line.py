@@ -88,6 +88,10 @@ class Line:
         """Whether the worker ends, or what is held is wanted back."""
         return self._drain or "drain" in self._orders
 
+    def want_back(self) -> None:
+        """Has what is held be wanted back, as by an order; may be called in a signal handler."""
+        self._orders.add("drain")
+
     @property
     def cancelled(self) -> bool:
         """Whether what is held is void."""

@@ -47,6 +47,7 @@ from asha_queue.training.leftovers import end_leftovers
 from asha_queue.training.line import Granted
 from asha_queue.training.output import log_file, redirected
 from asha_queue.training.progress import Progress
+from asha_queue.training.sigterm import heard
 from asha_queue.training.site import Ending, Message, Site, answered, refuse, remembered
 from asha_queue.training.surroundings import unchanged
 from asha_queue.training.trial import Trial
@@ -215,7 +216,8 @@ class ClaimedSegment:
         )
         process = os.getpid()
         mirrored = self._storage.remote
-        with redirected(self._log_path(), mirrored), unchanged(), running(trial):
+        signals = heard(self._site.line)
+        with redirected(self._log_path(), mirrored), signals, unchanged(), running(trial):
             self._site.pulse.begin(self.progress.start, self._specification.get("report_timeout"))
             try:
                 returned = program(trial)
