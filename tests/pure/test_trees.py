@@ -48,7 +48,7 @@ SPACES: dict[str, dict[str, Any]] = {
     "categories": {"a": choice(["x", "y", [1]]), "b": choice([True, None]), "c": choice([1, 2, 8])},
     "one point": {"a": choice(["x"]), "b": randint(3, 4), "k": 1},
     "constants": {"k": 1},
-    "huge": {"a": uniform(-8e307, 8e307), "b": loguniform(1e-300, 1e300)},
+    "huge": {"a": uniform(-1e300, 1e300), "b": loguniform(1e-300, 1e300)},
     "conditional": {
         "o": choice([{"kind": "sgd", "m": uniform(0, 1)}, {"kind": "adam", "b": randint(1, 9)}]),
         "x": choice([loguniform(1e-3, 1), "none"]),
