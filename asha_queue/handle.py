@@ -128,7 +128,7 @@ class Handle:
 
     def _raised(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The values that are given, all of them found to be at least the present ones."""
-        fields = self._fold.specification.to_json() | self.describe().extended
+        fields = self._fold.specification.model_dump() | self.describe().extended
         changed = {name: value for name, value in given.items() if value is not None}
         if not changed:
             raise OrderError(f"nothing to extend: give one or several of {', '.join(given)}")

@@ -56,7 +56,7 @@ def specification(**changes: Any) -> Specification:
 
 
 def test_fields_that_are_not_given_have_their_defaults() -> None:
-    assert specification().to_json() == {
+    assert specification().model_dump() == {
         "name": "digits",
         "train": "digits.py:train",
         "dialect": "trial",

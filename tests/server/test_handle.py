@@ -67,6 +67,11 @@ def test_what_has_ended_takes_no_orders(store: Counting) -> None:
         ({"num_samples": 29}, "num_samples=29: experiment sums has 30"),
         ({"max_t": LARGEST + 1}, "must be at most"),
         ({}, "nothing to extend"),
+        ({"resource_budget": 9}, "resource_budget=9: experiment sums has none that could be"),
+        ({"time_budget": "2h"}, "time_budget=7200.0: experiment sums has none that could be"),
+        ({"stop_at": 0.1}, "experiment sums has none that could be raised"),
+        ({"time_budget": "soon"}, "time_budget='soon': must be a number above 0, or a text"),
+        ({"stop_at": {"speed": 1}}, "trials are not ranked by that, but by loss"),
     ],
 )
 def test_an_extension_that_cannot_be_is_refused(
