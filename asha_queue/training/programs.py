@@ -57,8 +57,10 @@ def resolve(program: str, cwd: Path) -> tuple[str, list[Path]]:
     """The reference by which workers find `program`, `file.py:function` as the user named it, and
     the root that a worker on this machine loads it from.
 
-    The file is named relative to `cwd` when it lies below it, else relative to its own folder.
-    Raises ProgramError when there is no such file.
+    The file is named relative to `cwd` when it lies below it, else relative to its own folder. A
+    link to it in `cwd`, of the same name, is what names it: in a mounted ConfigMap all files are
+    such links, into a folder that has another name in each pod. Raises ProgramError when there is
+    no such file.
     """
     file, name = _split(program)
     path = (cwd / file).resolve()
@@ -67,6 +69,8 @@ def resolve(program: str, cwd: Path) -> tuple[str, list[Path]]:
     root = cwd.resolve()
     if not path.is_relative_to(root):
         root = path.parent
+    elif (root / path.name).resolve() == path:
+        path = root / path.name
     return f"{path.relative_to(root)}:{name}", [root]
 
 

@@ -116,6 +116,19 @@ def test_a_link_out_of_the_root_is_refused_and_one_inside_is_followed(tmp_path: 
             locate(f"{link}:train", root)
 
 
+def test_a_file_of_a_mounted_configmap_is_named_by_its_link(tmp_path: Path) -> None:
+    """The folder behind the links has another name in each pod, and after each change."""
+    for folder in ("..2026_11_25", "..2026_11_26"):
+        path = write(tmp_path / folder / "digits.py")
+        (tmp_path / "..data").unlink(missing_ok=True)
+        (tmp_path / "..data").symlink_to(folder)
+        (tmp_path / "digits.py").unlink(missing_ok=True)
+        (tmp_path / "digits.py").symlink_to("..data/digits.py")
+        for named in ("digits.py:train", f"{path}:train"):
+            assert resolve(named, tmp_path) == ("digits.py:train", [tmp_path])
+        assert locate("digits.py:train", [tmp_path]) == path
+
+
 def test_a_root_that_is_itself_a_link_is_fine(tmp_path: Path) -> None:
     path = write(tmp_path / "programs" / "digits.py")
     (tmp_path / "link").symlink_to(path.parent)
