@@ -12,6 +12,7 @@ import ruamel.yaml
 DEPLOY = Path(__file__).parents[2] / "deploy"
 COMPOSE = DEPLOY / "compose"
 SYSTEMD = DEPLOY / "systemd"
+KUBERNETES = DEPLOY / "kubernetes"
 
 #: Seconds that Docker gives a container whose service names no others.
 STOP_DEFAULT = 10.0

@@ -17,10 +17,9 @@ from typing import Any
 
 import ruamel.yaml
 
-from tests.processes.deployment import DEPLOY, environment_file
+from tests.processes.deployment import KUBERNETES, environment_file
 
 BIN = Path(sys.executable).parent
-KUBERNETES = DEPLOY / "kubernetes"
 COMPONENTS = sorted(path.name for path in (KUBERNETES / "components").iterdir())
 #: Components that can be used together; `cpu`, `gpu-shared` and the base have other workers each.
 TOGETHER = [
@@ -35,8 +34,10 @@ Manifest = dict[str, Any]
 
 
 def documents(text: str) -> list[Manifest]:
-    """The manifests in a YAML file."""
-    return [found for found in ruamel.yaml.YAML(typ="safe", pure=True).load_all(text) if found]
+    """The manifests in a YAML file, read as `kubectl` does: 0440 is octal."""
+    yaml = ruamel.yaml.YAML(typ="safe", pure=True)
+    yaml.version = "1.1"
+    return [found for found in yaml.load_all(text) if found]
 
 
 @cache

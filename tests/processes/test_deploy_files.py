@@ -13,11 +13,11 @@ import ruamel.yaml
 
 from asha_queue.cli import root
 from asha_queue.store.rights import ROLES
-from tests.processes.deployment import COMPOSE, SYSTEMD, Compose, in_systemd, unit_lines
+from tests.processes.deployment import COMPOSE, KUBERNETES, SYSTEMD, Compose, in_systemd, unit_lines
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
-READMES = [COMPOSE / "README.md", SYSTEMD / "README.md"]
+READMES = [folder / "README.md" for folder in (COMPOSE, KUBERNETES, SYSTEMD)]
 SCRIPTS = sorted(
     path
     for folder in ("workers", ".ci", "deploy")
@@ -26,7 +26,8 @@ SCRIPTS = sorted(
 )
 #: A call of `asha-queue`, in a container or not.
 CALL = re.compile(
-    r"(?:docker compose run --rm client|docker run .* asha-queue|(?:/opt/\S+/)?asha-queue) (.*)"
+    r"(?:docker compose run --rm client|docker run .* asha-queue|(?:/opt/\S+/)?asha-queue"
+    r"|kubectl exec deploy/client -- asha-queue) (.*)"
 )
 UNITS = sorted(SYSTEMD.glob("*.service"))
 

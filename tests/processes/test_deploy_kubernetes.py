@@ -2,6 +2,9 @@
 
 import re
 import shutil
+import subprocess
+import sys
+import tomllib
 import warnings
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -11,9 +14,9 @@ import pydantic
 import pytest
 
 from asha_queue.node.slot import LEFT_BEHIND, SWEEP
+from tests.processes.deployment import KUBERNETES, bare_environment
 from tests.processes.kubernetes import (
     COMPONENTS,
-    KUBERNETES,
     TOGETHER,
     Cluster,
     Manifest,
@@ -28,7 +31,7 @@ from tests.processes.kubernetes import (
     references,
     template,
 )
-from tests.processes.test_deploy_files import parsed
+from tests.processes.test_deploy_files import ROOT, parsed
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # the models of KEDA's schema are older than pydantic
@@ -50,7 +53,7 @@ def secrets(cluster: Path, tls: bool = False) -> None:
     (cluster / "secrets" / "bucket.env").write_text("AWS_ACCESS_KEY_ID=secret-bucket\n")
     for name in ("ca.crt", "server.crt", "server.key"):
         (cluster / "secrets" / name).write_text(f"secret {name}")
-    shutil.copy(KUBERNETES / "../../workers/digits.py", cluster / "programs")
+    shutil.copy(ROOT / "workers" / "digits.py", cluster / "programs")
 
 
 @pytest.fixture(
@@ -128,6 +131,27 @@ def test_there_is_a_line_for_each_component_in_the_cluster_and_each_is_tested() 
     text = (KUBERNETES / "cluster" / "kustomization.yaml").read_text()
     assert sorted(re.findall(r"# - \.\./components/([\w-]+)", text)) == COMPONENTS
     assert {name for names in TOGETHER for name in names} == {*COMPONENTS}
+
+
+def test_the_image_is_tagged_with_the_version_that_it_is_of() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    text = (KUBERNETES / "cluster" / "kustomization.yaml").read_text()
+    assert f'newTag: "{version}"' in text
+    tags = re.findall(r"/asha-queue:([\d.]+\d)", (KUBERNETES / "README.md").read_text())
+    assert {*tags} == {version}
+
+
+def test_the_variable_that_a_service_called_flower_would_set_keeps_flower_from_starting() -> None:
+    environment = bare_environment() | {"FLOWER_PORT": "tcp://10.96.0.7:5555"}
+    done = subprocess.run(
+        [sys.executable, "-m", "asha_queue", "flower", "--broker", "redis://127.0.0.1:1/0"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert "Flower does not take its options" in done.stderr
 
 
 # -- what refers to something else -----------------------------------------------------------------
