@@ -111,6 +111,10 @@ _LISTEN: Final = (
     *("del", "evalsha", "exec", "exists", "llen", "multi", "pexpire", "sadd", "smembers"),
     *("srem", "time", "zadd", "zrangebyscore", "zrem"),
 )
+#: Which queues events and answers go to; those of segments have other names.
+_LISTENERS: Final = (
+    *("_kombu.binding.*celery*", "_kombu.binding_permanent.*celery*", "_kombu.binding_deadlines"),
+)
 #: Channels of events, and of what workers are told. A pattern that is subscribed to must be one of
 #: these to the letter.
 _EVENTS: Final = ("/{db}.celeryev", "/{db}.celeryev/*", "/{db}.celeryev/worker.*")
@@ -156,7 +160,7 @@ ROLES: Final[Mapping[str, Role]] = {
         reads=READ,
         commands=_LOOKING,
         queue=_LISTEN,
-        queue_both=("_kombu.binding*", "celeryev.*"),
+        queue_both=(*_LISTENERS, "celeryev.*"),
         queue_reads=("*",),
         queue_channels=_EVENTS,
     ),

@@ -297,6 +297,7 @@ def test_flower_that_only_shows_tells_workers_nothing_and_puts_nothing_into_queu
             ("PUBLISH", "asha:celery:/0.celery.pidbox", "shutdown"),
             ("LPUSH", "asha:celery:asha", "message"),
             ("DEL", "asha:celery:asha"),
+            ("SREM", "asha:celery:_kombu.binding.asha", "member"),
             ("ZADD", "asha:celery:unacked_index", "1", "a"),
         ):
             with pytest.raises(redis.exceptions.NoPermissionError):
