@@ -3,7 +3,8 @@
 Rules
 
 * The figures are those of plays (`play.py`) with several seeds and with each number of workers that
-  is asked for: medians, and the range. What does not depend on the fleet is told of all plays.
+  is asked for: medians, and the range. What does not depend on the fleet is told of all plays; with
+  a budget of time it all does, and is told of the first fleet.
 * The seeds are always the same, so the same plan is told twice.
 * An experiment of more than MOST trials is played with MOST of them, and scaled up: of so many the
   shares do not change any more. The fewer plays, the larger the experiment.
@@ -82,7 +83,7 @@ def forecast(
     pace = Pace(seconds_per_unit or 1.0, startup, saves, seconds_per_unit is not None)
     once = measured.once if measured else 0.0
     scale = max(1.0, specification.num_trials / MOST)
-    played = _playable(specification, scale)
+    played = _playable(specification, scale, seconds_per_unit is not None)
     fleets = list(dict.fromkeys(workers or FLEETS))
     each = TRIALS // (played.num_trials * len(fleets))
     plays = min(max(FEWEST_PLAYS, each), PLAYS)
@@ -90,7 +91,8 @@ def forecast(
         fleet: [play(played, pace, _used(played, fleet), seed) for seed in range(plays)]
         for fleet in fleets
     }
-    every = [one for plays_of_fleet in found.values() for one in plays_of_fleet]
+    told = fleets[:1] if played.time_budget is not None else fleets
+    every = [one for fleet in told for one in found[fleet]]
     rungs = _rungs(specification, every, scale)
     resource = Spread.of([sum(one.steps.values()) for one in every], scale)
     full = specification.num_trials * specification.max_t
@@ -109,7 +111,9 @@ def forecast(
         "trials_for_full": int(specification.num_trials * full / max(1.0, resource.median)),
         "trained_in_full": Spread.of([_at_level(one, top) for one in every], scale),
         "fleets": tuple(
-            _fleet(fleet, found[fleet], seconds_per_unit is not None, scale, once, price)
+            _fleet(
+                specification, fleet, found[fleet], seconds_per_unit is not None, scale, once, price
+            )
             for fleet in fleets
         ),
         "curve": tuple(_curve(played, pace, found, scale, once)) if curve else (),
@@ -119,7 +123,7 @@ def forecast(
         "checkpoints": checkpoints,
         "checkpoint_bytes": checkpoint_bytes,
         "disk": checkpoints.times(checkpoint_bytes) if checkpoint_bytes is not None else None,
-        "plays": len(every),
+        "plays": plays * len(fleets),
         "measured": measured,
     }
     found_so_far = Forecast(**made)
@@ -161,12 +165,17 @@ def checked(
         )
 
 
-def _playable(specification: Specification, scale: float) -> Specification:
+def _playable(specification: Specification, scale: float, timed: bool) -> Specification:
     """What is played of an experiment: nothing is drawn, and nothing learnt."""
     fields: dict[str, Any] = {"sampler": "random", "prior": [], "initial_configs": []}
     if scale > 1:
         grid = specification.num_trials // specification.num_samples
         fields["num_samples"] = max(1, round(MOST / grid))
+    fields["stop_at"] = None
+    if specification.resource_budget is not None:
+        fields["resource_budget"] = max(1, round(specification.resource_budget / scale))
+    if specification.time_budget is not None:
+        fields["time_budget"] = specification.time_budget / scale if timed else None
     return specification.model_copy(update=fields)
 
 
@@ -197,6 +206,7 @@ def _at_level(played: Played, level: int) -> int:
 
 
 def _fleet(
+    specification: Specification,
     workers: int,
     plays: Sequence[Played],
     timed: bool,
@@ -207,11 +217,26 @@ def _fleet(
     length = Spread.of([once + one.seconds * scale for one in plays])
     busy = Spread.of([one.busy / max(1e-9, one.seconds * workers) for one in plays])
     cost = length.times(workers * price / 3600) if price is not None else None
-    reasons = [one.reason for one in plays]
+    reasons = [_reason(specification, one.reason) for one in plays]
     most = max(reasons, key=reasons.count)
     return PlannedFleet(
-        workers, length if timed else None, None if timed else length, busy, cost, most
+        workers,
+        seconds=length if timed else None,
+        steps=None if timed else length,
+        busy=busy,
+        cost=cost,
+        started=Spread.of([one.started for one in plays], scale),
+        resource=Spread.of([sum(one.steps.values()) for one in plays], scale),
+        ends=most,
     )
+
+
+def _reason(specification: Specification, told: str) -> str:
+    """Why it ends: as a play told it, but for budgets, which may have been scaled for it."""
+    for budget in ("time_budget", "resource_budget"):
+        if budget in told:
+            return f"{budget}={getattr(specification, budget):g} is used"
+    return told
 
 
 def _curve(
@@ -230,6 +255,6 @@ def _curve(
     points = []
     for fleet in sorted(fleets):
         plays = found.get(fleet) or [play(specification, pace, _used(specification, fleet), 0)]
-        of = _fleet(fleet, plays, False, scale, once)
+        of = _fleet(specification, fleet, plays, False, scale, once)
         points.append((fleet, of.length.median, of.busy.median))
     return points

@@ -17,6 +17,7 @@ def warnings(
 ) -> Iterator[str]:
     """What makes little sense, with what to do about it; of fleets only if they were `chosen`."""
     yield from _ladder(specification, plan)
+    yield from _budgets(specification, plan)
     if chosen:
         yield from _fleets(specification, plan)
     if not saves and len(plan.levels) > 1:
@@ -58,6 +59,20 @@ def _ladder(specification: Specification, plan: Forecast) -> Iterator[str]:
         )
 
 
+def _budgets(specification: Specification, plan: Forecast) -> Iterator[str]:
+    short = [fleet for fleet in plan.fleets if fleet.started.median < plan.num_trials]
+    for fleet in short:
+        # a budget of resource ends it with every fleet
+        alike = specification.time_budget is None
+        workers = "" if alike else f" by {fleet.workers:,} worker{'s' * (fleet.workers > 1)}"
+        yield (
+            f"{fleet.ends}{workers} before all trials are started: about "
+            f"{fleet.started.median:,.0f} of {plan.num_trials:,}; raise it, or lower num_samples"
+        )
+        if alike:
+            return
+
+
 def _fleets(specification: Specification, plan: Forecast) -> Iterator[str]:
     for fleet in plan.fleets:
         most = specification.max_concurrent
@@ -93,6 +108,16 @@ def notes(specification: Specification, plan: Forecast, scale: float) -> Iterato
         yield (
             f"hedge=True: if early values turn out to rank nothing, nearly all trials are trained "
             f"on, up to {plan.full:,} steps; hedge=False never does"
+        )
+    if specification.stop_at is not None:
+        yield "stop_at: not planned, as values are made up; a result that is as good ends it"
+    if specification.time_budget is not None:
+        budget, first = f"time_budget={specification.time_budget:g}", plan.fleets[0].workers
+        yield (
+            f"{budget}: not planned, as the time of a step is not known; give --seconds-per-unit S,"
+            f" or --measure"
+            if plan.seconds_per_unit is None
+            else f"{budget}: rungs and totals are those of {first:,} workers"
         )
     if specification.queues:
         yield "queues: planned as if each worker trained at every level"

@@ -40,13 +40,15 @@ class PlannedRung:
 class PlannedFleet:
     """A number of workers: how long the experiment takes, in seconds where these are known and else
     in steps one after the other; the share of that in which a worker trains; what it costs while
-    they all are there, and why it ends."""
+    they all are there; the trials started, the steps trained, and why it ends."""
 
     workers: int
     seconds: Spread | None
     steps: Spread | None
     busy: Spread
     cost: Spread | None
+    started: Spread
+    resource: Spread
     ends: str
 
     @property

@@ -17,6 +17,7 @@ Rules
   that it finds is the peak.
 """
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -86,25 +87,26 @@ def play(specification: Specification, pace: Pace, workers: int, seed: int) -> P
         workers,
     )
     shelf = _Shelf(specification, simulation, pace.known) if pace.saves else None
-    begun: dict[int, tuple[int, int, int, float]] = {}
+    brackets: dict[int, int] = {}
+    begun: dict[int, tuple[int, float]] = {}
 
     def follow(entry: dict[str, Any]) -> None:
         kind = entry["type"]
-        if kind == "scheduled":
+        if kind == "scheduled" and entry["attempt"] == 1:
+            brackets[entry["trial"]] = entry["bracket"]
             place = entry["bracket"], entry["rung"]
             played.segments[place] = played.segments.get(place, 0) + 1
             played.started += entry["rung"] == 0
-            begun[entry["trial"]] = (*place, entry["target"], entry["at"])
         elif kind == "started":
-            bracket, rung, target, _ = begun[entry["trial"]]
-            spent = pace.steps(entry["start"], target)
-            played.steps[bracket, rung] = played.steps.get((bracket, rung), 0) + spent
-        elif kind == "completed":
-            played.busy += entry["at"] - begun.pop(entry["trial"])[3]
+            begun[entry["trial"]] = entry["start"], entry["at"]
+        elif kind in ("completed", "suspended"):
+            place = brackets[entry["trial"]], entry["rung"]
+            start, at = begun[entry["trial"]]
+            spent = pace.steps(start, entry["reached"])
+            played.steps[place] = played.steps.get(place, 0) + spent
+            played.busy += entry["at"] - at
         elif kind == "finished":
             played.reason, played.seconds = entry["reason"], entry["at"]
-            # what was still in training, where a budget has ended it
-            played.busy += sum(entry["at"] - at for *_, at in begun.values())
         if shelf:
             shelf.apply(entry)
 
@@ -126,11 +128,12 @@ class _Values:
         noise = quieter * rng.standard_normal((trials, len(levels), len(names)))
         self._values = (quality + noise).tolist()
         self._names = names
-        self._level = {level: place for place, level in enumerate(levels)}
+        self._levels = levels
         self._met = {b.metric: b.bound for b in goal.constraints if b.metric not in names}
 
     def at(self, config: Mapping[str, Any], step: int) -> dict[str, float]:
-        found = self._values[config["trial"]][self._level[step]]
+        level = min(bisect_left(self._levels, step), len(self._levels) - 1)
+        found = self._values[config["trial"]][level]
         return dict(zip(self._names, found, strict=True)) | self._met
 
 
@@ -153,7 +156,7 @@ class _Shelf:
         self.most = 0
 
     def apply(self, entry: Mapping[str, Any]) -> None:
-        if entry["type"] == "completed":
+        if entry["type"] in ("completed", "suspended"):
             path = f"{entry['trial']}/{entry['rung']}"
             self._held.setdefault(entry["trial"], []).append(path)
             self._holdings.apply({**entry, "checkpoint": {"path": path, "bytes": 0}})

@@ -120,13 +120,14 @@ def fleet_cells(fleet: PlannedFleet) -> list[str]:
     cells = [f"{fleet.workers:,}", length, f"{fleet.busy.median:.0%}"]
     if cost := fleet.cost:
         cells.append(f"{number(cost.median)} ({number(cost.low)}–{number(cost.high)})")
-    return [*cells, fleet.ends]
+    return [*cells, counted(fleet.resource), fleet.ends]
 
 
 def fleet_heads(plan: Forecast) -> list[str]:
     """What stands above these."""
     time = "time" if plan.seconds_per_unit is not None else "as long as steps"
-    return ["workers", time, "busy", *(["cost"] if plan.price is not None else []), "ends"]
+    cost = ["cost"] if plan.price is not None else []
+    return ["workers", time, "busy", *cost, "steps", "ends"]
 
 
 def _disk(plan: Forecast) -> str:

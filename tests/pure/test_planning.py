@@ -192,6 +192,40 @@ def test_what_is_told_to_be_enough_is_enough() -> None:
     assert forecast(experiment()).warnings == ()  # of fleets that nobody has asked for
 
 
+def test_a_budget_of_resource_ends_a_plan_as_it_ends_a_run() -> None:
+    limited = experiment(resource_budget=100, num_samples=256)
+    plan = forecast(limited, [1, 4])
+    assert plan.resource.high <= 100
+    assert plan.resource.low > 90
+    assert [fleet.ends for fleet in plan.fleets] == ["resource_budget=100 is used"] * 2
+    (warning,) = plan.warnings
+    assert warning.startswith("resource_budget=100 is used before all trials are started: about ")
+    ran = simulate(limited, lambda c, _: {"loss": c["x"]}, lambda _, a, b: float(b - a), workers=4)
+    assert ran.resource_spent <= 100
+    assert len(ran.trials) == pytest.approx(plan.fleets[1].started.median, rel=0.5)
+
+
+def test_a_budget_of_time_ends_it_where_the_time_of_a_step_is_known() -> None:
+    limited = experiment(time_budget=100.0)
+    plan = forecast(limited, [1, 64], 1.0, price=36.0)
+    one, many = plan.fleets
+    assert (one.ends, many.ends) == ("time_budget=100 is used", "all trials ended")
+    assert (one.seconds, one.resource, one.cost) == (exactly(100), exactly(100), exactly(1))
+    assert one.started.median == pytest.approx(50, abs=30)
+    assert many.started == exactly(64)
+    assert plan.resource == one.resource
+    assert "time_budget=100 is used by 1 worker before all trials are started" in told(plan)
+    unknown = forecast(limited, [1])
+    assert unknown.fleets[0].ends == "all trials ended"
+    assert any("not planned, as the time of a step is not known" in one for one in unknown.notes)
+
+
+def test_an_aim_is_left_out_as_values_are_made_up() -> None:
+    plan = forecast(experiment(stop_at=-1e9), [4])
+    assert plan.fleets[0].ends == "all trials ended"
+    assert any(note.startswith("stop_at: not planned") for note in plan.notes)
+
+
 def test_workers_that_may_not_be_used_bring_nothing() -> None:
     limited = experiment(max_concurrent=4)
     four, twenty = forecast(limited, [4, 20], 1.0).fleets
