@@ -23,6 +23,8 @@ RUN_BY = {
     "optuna_digits.py": "tests/processes/test_tabular_programs.py",
     "ray_article.py": "tests/processes/test_tune.py",
     "script.toml": "tests/processes/test_commands.py",
+    "torchrun.toml": "tests/processes/test_torchrun.py",
+    "torchrun_digits.py": "tests/processes/test_torchrun.py",
     "start": "tests/processes/test_workers_start.py",
 }
 
