@@ -127,7 +127,8 @@ class Pods:
         self._network = f"aq{secrets.token_hex(4)}"
         self._pods: list[Pod] = []
         self.log = folder / "log"
-        self._claims = folder / "claims"
+        #: What is in persistent volumes, by claim.
+        self.claims = folder / "claims"
         self._image()
 
     def __enter__(self) -> "Pods":
@@ -242,7 +243,7 @@ class Pods:
         volumes = {volume["name"]: volume for volume in spec["volumes"]}
         volume = volumes.get(name, {"persistentVolumeClaim": {"claimName": name}})
         if claim := volume.get("persistentVolumeClaim"):
-            folder = self._claims / str(claim["claimName"])
+            folder = self.claims / str(claim["claimName"])
         else:
             folder = place / name
         folder.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,8 @@
 
 The README's commands write passwords, certificates and programs; kustomize builds; each container
 runs as its manifest says (`pods.py`). Then its probes are asked, an experiment is submitted from
-the pod for people, KEDA's query is put, workers come, train, and everything is stopped.
+the pod for people, KEDA's query is put, workers come and are scaled down while they train,
+others go on, and everything is stopped.
 """
 
 import json
@@ -37,6 +38,13 @@ from tests.processes.test_deploy_files import blocks
 README = KUBERNETES / "README.md"
 #: Variables of whoever types the README's commands.
 HERE = bare_environment() | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+#: Trains on when it may; handed back, it has made one step of two.
+WAITING = "import pathlib, time\n" + PROGRAM.replace("grace_period=1", "grace_period=2").replace(
+    "    for step in trial.steps():\n",
+    "    for step in trial.steps():\n"
+    "        while not (pathlib.Path('/storage/go').exists() or trial.draining):\n"
+    "            time.sleep(0.05)\n",
+)
 #: Asks for a page; prints its status, then its text.
 ASK = """
 import base64, sys, urllib.error, urllib.request
@@ -77,7 +85,7 @@ def cluster(tmp_path: Path) -> Cluster:
         pytest.skip("neither kustomize nor kubectl is there: make .venv/.for-kubernetes")
     components = ["cpu", "keda", *(["tls"] if tls_server() else [])]
     (tmp_path / "workers").mkdir()
-    (tmp_path / "workers" / "digits.py").write_text(PROGRAM)
+    (tmp_path / "workers" / "digits.py").write_text(WAITING)
     shutil.copytree(KUBERNETES / "../valkey", tmp_path / "deploy" / "valkey")
     folder = tmp_path / "deploy" / "kubernetes"
     made = copied(folder, components)
@@ -150,6 +158,12 @@ def test_an_experiment_runs_from_the_first_command_to_the_last_signal(
     def probe(name: str, kind: str = "readinessProbe") -> Manifest:
         return dict(container(manifest(name))[kind])
 
+    def overview() -> dict:
+        done = people.exec(["asha-queue", "status", "digits", "--json"])
+        assert done.returncode == 0, done.stderr
+        found: dict = json.loads(done.stdout)
+        return found
+
     people = pods.start(manifest("client"), "client-1")
     coordinators = [pods.start(manifest("coordinator"), f"coordinator-{n}") for n in (1, 2)]
     wait_until(
@@ -196,13 +210,15 @@ def test_an_experiment_runs_from_the_first_command_to_the_last_signal(
 
     worker = pods.start(manifest("worker"), "worker-1")
     wait_until(lambda: worker.well(probe("worker")), "the worker is ready", 60)
-
-    def overview() -> dict:
-        done = people.exec(["asha-queue", "status", "digits", "--json"])
-        assert done.returncode == 0, done.stderr
-        found: dict = json.loads(done.stdout)
-        return found
-
+    wait_until(lambda: overview()["trials"]["running"], "a trial is in training", 60)
+    assert worker.stop() == 0, "scaled down"
+    exported = people.exec(["asha-queue", "export", "digits"]).stdout
+    ends = [json.loads(line)["type"] for line in exported.splitlines()]
+    assert "suspended" in ends
+    assert "lost" not in ends
+    (pods.claims / "storage" / "go").touch()
+    worker = pods.start(manifest("worker"), "worker-2")
+    wait_until(lambda: worker.well(probe("worker")), "the next worker is ready", 60)
     wait_until(lambda: overview()["state"] == "finished", "the experiment has finished", 60)
     for look in (doctor, *looks):
         called = people.exec(look)
@@ -212,7 +228,7 @@ def test_an_experiment_runs_from_the_first_command_to_the_last_signal(
     script = re.sub(r"^kubectl .*\n", "", block("sed "), flags=re.M)
     assert "finished" in pods.beside(script, tmp_path / "deploy" / "kubernetes", HERE)
     workers = json.loads(people.exec(["asha-queue", "status", "--json"]).stdout)["workers"]
-    assert sorted(one["worker"] for one in workers) == ["cpu0@worker-1", "cpu1@worker-1"]
+    assert sorted(one["worker"] for one in workers) == ["cpu0@worker-2", "cpu1@worker-2"]
     wait_until(lambda: keda_reads(cluster, asked) == 0, "KEDA is told that none is wanted")
 
     for pod in (worker, flower, *coordinators, server):
