@@ -72,9 +72,10 @@ def told(address: str) -> dict[str, Metric]:
 
 
 def values(family: Metric, suffix: str = "", **labels: str) -> dict[tuple[str, ...], float]:
-    """The values of a family's samples with these labels, by their other labels."""
+    """The values of a family's samples with these labels, by their other labels in the order of
+    their names."""
     return {
-        tuple(v for k, v in sample.labels.items() if k not in labels): sample.value
+        tuple(v for k, v in sorted(sample.labels.items()) if k not in labels): sample.value
         for sample in family.samples
         if sample.name == family.name + suffix and labels.items() <= sample.labels.items()
     }
@@ -131,8 +132,8 @@ def test_a_budget_has_what_is_used_of_it_beside_its_limit(
     told: dict[str, Metric], store: Store
 ) -> None:
     spent = result(store, "sums").resource_spent
-    assert values(told["asha_queue_budget_used"]) == {("sums", "resource_budget"): spent}
-    assert values(told["asha_queue_budget_limit"]) == {("sums", "resource_budget"): 5000}
+    assert values(told["asha_queue_budget_used"]) == {("resource_budget", "sums"): spent}
+    assert values(told["asha_queue_budget_limit"]) == {("resource_budget", "sums"): 5000}
 
 
 def test_the_queue_depth_names_the_queue(told: dict[str, Metric]) -> None:
@@ -188,7 +189,7 @@ def test_durations_are_histograms_in_seconds(
 
 
 def test_every_family_says_what_it_is(told: dict[str, Metric]) -> None:
-    assert len(told) == 12
+    assert len(told) == 14
     for family in told.values():
         assert family.name.startswith("asha_queue_")
         assert len(family.documentation) > 10
