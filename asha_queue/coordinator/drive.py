@@ -95,6 +95,16 @@ class Drive:
             for tracker in self._tracking.missing:
                 yield f"tracker {tracker} lacks some of it; the same command delivers the rest"
 
+    @property
+    def troubles(self) -> list[str]:
+        """What is wrong with trackers now, as sentences; its leader's word counts."""
+        return self._tracking.troubles if self._term is not None else []
+
+    @property
+    def lacking(self) -> bool:
+        """Whether a tracker of an ended experiment that is led from here lacks some of it."""
+        return self._term is not None and not self._tracking.delivered
+
     def result(self, patience: float = math.inf) -> Result:
         """The trials as of now, or as far as they can be read within `patience` seconds."""
         deadline = time.monotonic() + patience

@@ -3,6 +3,8 @@
 Several may run. One leads each experiment; the others follow it, so that they can take it over as
 soon as its leader's lease has run out. What is wrong with one experiment concerns it alone: it is
 left alone for a while, and that is said in the log and to whoever asks who the coordinators are.
+
+An experiment that has ended is returned to from time to time while a tracker lacks some of it.
 """
 
 import logging
@@ -21,11 +23,15 @@ from asha_queue.coordinator.repair import Publisher
 from asha_queue.errors import AshaQueueError, LostExperiment, StoreUnavailable, UnknownExperiment
 from asha_queue.formats import version
 from asha_queue.settings import FORMAT, TICK
-from asha_queue.storage import AnyStorage
+from asha_queue.storage import AnyStorage, opened
+from asha_queue.storage.patience import QUICK
 from asha_queue.store.contract import Description, Store
+from asha_queue.trackers.delivery import lacks
 
 #: Seconds for which an experiment with an error of its own is left alone.
 SET_ASIDE = 10.0
+#: Seconds after which an ended experiment is returned to whose trackers lack some of it.
+RETURN = 300.0
 
 log = logging.getLogger("coordinator")
 
@@ -51,6 +57,10 @@ class Service:
         self._said: dict[str, str] = {}
         #: Experiments (by name) that are left alone, and why.
         self._left: dict[str, str] = {}
+        #: What is wrong with the trackers of experiments (by name), as sentences.
+        self._troubles: dict[str, list[str]] = {}
+        #: When ended experiments are returned to whose trackers lack some of it.
+        self._return_at: dict[str, float] = {}
         #: Ended experiments whose files are complete, and their last entry.
         self._whole: dict[str, str] = {}
         self._next_look = 0.0
@@ -86,7 +96,9 @@ class Service:
         coordinator lives."""
         names = self._store.names()
         self._left = {name: reason for name, reason in self._left.items() if name in names}
+        self._troubles = {name: said for name, said in self._troubles.items() if name in names}
         about = {"version": version(), "experiments": len(self._drives), "leaves": self._left}
+        about |= {"trackers": {name: said for name, said in self._troubles.items() if said}}
         self._store.attend(self.who, {"format": FORMAT, **about})
         for name, uid in names.items():
             if uid in self._drives or self._aside.get(uid, 0.0) > time.monotonic():
@@ -96,8 +108,12 @@ class Service:
                 if self._whole.get(uid) == description.last:
                     continue
                 folder = self._folder(description)
-                if description.state in ENDED and not falls_short(folder, description.last):
+                ended = description.state in ENDED
+                if ended and self._return_at.get(uid, 0.0) > time.monotonic():
+                    continue
+                if ended and not self._lacks(folder, description):
                     self._whole[uid] = description.last
+                    self._troubles.pop(name, None)
                 else:
                     self._drives[uid] = Drive(
                         *(self._store, self._publisher, uid, folder, self._broker),
@@ -117,10 +133,13 @@ class Service:
         try:
             news = drive.turn()
             self._left.pop(name, None)
+            self._troubles[name] = drive.troubles
             for sentence in drive.said():
                 log.warning("%s: %s", name, sentence)
             if drive.coordinator.ended and drive.settled:
                 log.info("%s: %s", name, drive.coordinator.fold.search.state)
+                if drive.lacking:
+                    self._return_at[uid] = time.monotonic() + RETURN
                 self._drop(uid)
             return news
         except LostExperiment as error:
@@ -134,6 +153,14 @@ class Service:
         except (AshaQueueError, OSError) as error:
             self._set_aside(uid, name, error)
         return True
+
+    def _lacks(self, folder: AnyStorage, description: Description) -> bool:
+        """Whether the files, or a tracker, of an ended experiment lack its end."""
+        if falls_short(folder, description.last):
+            return True
+        trackers: list[str] = description.specification.get("trackers") or []
+        tells = bool(trackers and self._broker)
+        return tells and lacks(opened(folder, QUICK).local, description.uid, trackers)
 
     def _drop(self, uid: str) -> None:
         self._said.pop(uid, None)

@@ -59,6 +59,11 @@ class Tracking:
                 yield f"tracker {slot.tracker} {trouble}"
 
     @property
+    def troubles(self) -> list[str]:
+        """What is wrong with trackers now, as sentences."""
+        return [f"tracker {slot.tracker} {slot.trouble}" for slot in self._slots if slot.trouble]
+
+    @property
     def missing(self) -> list[str]:
         """The trackers that lack something."""
         return [slot.tracker for slot in self._slots if not slot.delivered]

@@ -44,7 +44,7 @@ from asha_queue.storage import opened
 from asha_queue.storage.patience import QUICK
 from asha_queue.store.contract import Store, Worker
 from asha_queue.tally import REMEMBERED
-from asha_queue.views import fleet, trial_view, versions
+from asha_queue.views import fleet, trackers, trial_view, versions
 from asha_queue.views.plans import Expected, rungs_planned
 from asha_queue.views.verdict import verdict
 
@@ -111,7 +111,11 @@ class Experiments:
             "workers": self._fleet(workers, whole),
             "coordinators": [coordinator.who for coordinator in coordinators],
             "versions": at_work,
-            "warnings": [*filter(None, [mixed]), *versions.left_alone(coordinators)],
+            "warnings": [
+                *filter(None, [mixed]),
+                *versions.left_alone(coordinators),
+                *trackers.troubles(coordinators),
+            ],
         }
 
     def experiment(self, name: str, query: Query = EVERYTHING) -> dict[str, Any]:

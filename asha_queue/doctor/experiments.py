@@ -13,6 +13,7 @@ from asha_queue.specification import Specification
 from asha_queue.specification.stored import later
 from asha_queue.store.contract import Attendant, Description, Store, Worker
 from asha_queue.store.server_facts import lengths
+from asha_queue.views import trackers
 from asha_queue.views.versions import left_alone, of
 
 
@@ -24,6 +25,9 @@ def coordinators(alive: Sequence[Attendant]) -> Iterator[Finding]:
     yield Finding("coordinators", "ok", says)
     for sentence in left_alone(alive):
         yield Finding("coordinators", "warning", sentence)
+    for sentence in trackers.troubles(alive):
+        says = "its log is below trackers/ in the experiment's folder"
+        yield Finding("trackers", "warning", sentence, says)
 
 
 def experiments(store: Store, alive: Sequence[Worker], url: str) -> Iterator[Finding]:

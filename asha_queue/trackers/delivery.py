@@ -44,6 +44,13 @@ def read(path: Path) -> Kept:
         return Kept()
 
 
+def lacks(folder: Path, uid: str, trackers: Sequence[str]) -> bool:
+    """Whether a tracker of an ended experiment was told some of it, and not all. Of one that was
+    told nothing there is no file: the folder may have been removed, or be another machine's."""
+    files = (kept_file(folder, uid, tracker) for tracker in trackers)
+    return any(file.exists() and not read(file).whole for file in files)
+
+
 class Delivery:
     """Delivers to the tracker that `make` makes, when it is first needed; `wait(seconds)` waits,
     and is true when the process is to end."""

@@ -1,5 +1,6 @@
 """The coordinator service, with a real store."""
 
+import contextlib
 import json
 import time
 import uuid
@@ -8,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from asha_queue.coordinator import service
+from asha_queue.coordinator import drive, service
 from asha_queue.coordinator.drive import Drive
 from asha_queue.coordinator.service import Service
+from asha_queue.dashboard.experiments import Experiments
+from asha_queue.doctor import examine
 from asha_queue.samplers import suggestions
 from asha_queue.samplers.sampler import Random
 from asha_queue.search.space import uniform
@@ -20,6 +23,7 @@ from asha_queue.store.contract import QueuedSegment, Store
 from asha_queue.store.journal import load
 from asha_queue.views import journal
 from tests.conftest import wait_until
+from tests.server.test_coordinator import drive as played
 
 
 class NoQueue:
@@ -121,3 +125,70 @@ def test_a_coordinator_without_what_a_sampler_needs_says_so_once_and_schedules_n
         assert caplog.text.count(said) == 1
     assert [entry["type"] for entry in journal(store, uid)] == ["submitted"]
     running.close()
+
+
+LATE = """
+from pathlib import Path
+
+class Late:
+    def __init__(self, experiment): pass
+    def start(self, trial, config):
+        if not Path("mended").exists():
+            raise ConnectionError("its server is away")
+        Path("told").open("a").write(f"{trial} ")
+    def report(self, trial, step, metrics): pass
+    def end(self, trial, state): pass
+"""
+
+
+def test_an_ended_experiment_is_returned_to_until_its_trackers_have_all_of_it(
+    store: Store, broker: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "RETURN", 0.2)
+    monkeypatch.setattr(drive, "SETTLED_WITHIN", 1.5)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(LATE)
+    specification = Specification(
+        name="sums",
+        train="sums.py:train",
+        space={"x": uniform(0.0, 1.0)},
+        metric="loss",
+        mode="min",
+        max_t=1,
+        num_samples=1,
+        sampler="random",
+        seed=1,
+        trackers=["mine.py:Late"],
+    )
+    uid = store.submit(uuid.uuid4().hex[:16], "sums", specification.to_json())
+    played(store, uid, workers=1)
+    (tmp_path / "sums").mkdir()
+    with contextlib.closing(
+        Service(store, NoQueue(), lambda description: tmp_path / description.name, broker)
+    ) as running:
+        leader = Drive(store, NoQueue(), uid, tmp_path / "sums", broker, [tmp_path])
+
+        def in_trouble() -> bool:
+            leader.turn()
+            return bool(leader.troubles)
+
+        wait_until(in_trouble, "the tracker cannot be used", 60)
+        leader.close()
+        said = "sums: tracker mine.py:Late cannot be used (ConnectionError: its server is away)"
+
+        def shown() -> bool:
+            running.step()
+            return any(said in one for one in Experiments(store).all()["warnings"])
+
+        wait_until(shown, "status says so", 60)
+        findings = examine(broker, "", None)
+        assert any(f.what == "trackers" and said in f.says for f in findings)
+        (tmp_path / "mended").touch()
+
+        def told() -> bool:
+            running.step()
+            shown = Experiments(store).all()["warnings"]
+            return (tmp_path / "told").exists() and not any(said in one for one in shown)
+
+        wait_until(told, "it is told, and nothing is wrong any more", 90)
+        assert (tmp_path / "told").read_text() == "0 "
