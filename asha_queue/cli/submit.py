@@ -10,6 +10,7 @@ from asha_queue.cli.files import experiment_in
 from asha_queue.formats import age, version
 from asha_queue.specification.stored import later
 from asha_queue.store import connect
+from asha_queue.views.classes import unserved
 from asha_queue.views.versions import of
 from asha_queue.where import broker as broker_of
 
@@ -57,6 +58,8 @@ def submit(file: str, storage: str | None, fresh: bool, broker: str | None, as_j
             f"{version()} is started",
             err=True,
         )
+    for sentence in unserved(handle.status()):
+        click.echo(sentence, err=True)
     if not coordinators:
         click.echo(
             "no coordinator is alive, so it waits; start one with: asha-queue coordinator", err=True

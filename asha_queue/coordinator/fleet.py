@@ -5,21 +5,31 @@ Rules
 * One look serves all coordinators of a process: 50 of them on 1,000 workers read the workers twice
   a second, not 50 times.
 * What a coordinator of this process claims is known at once, what others claim as of the last look:
-  two experiments that are taken up together do not both take the whole fleet.
+  two experiments that are taken up together do not both take the whole fleet, and a slot that one
+  loses the other has queued a segment for before it is free.
 * An experiment whose leader is of an earlier version claims what it wants on its one queue.
 """
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
-from asha_queue.coordinator.slots import Want
-from asha_queue.store.contract import Claimant, Json, Store, Worker
+from asha_queue.coordinator.slots import Division, Want, divide
+from asha_queue.store.contract import Claimant, Store, Worker
 
 #: Seconds for which a look holds …
 LOOK_EVERY = 0.5
 #: … and while there is no worker.
 LOOK_FOR_WORKERS = 0.1
+
+
+class Claims(NamedTuple):
+    """What an experiment claims of each queue; the order is that of submission."""
+
+    submitted_at: float
+    uid: str
+    wants: Mapping[str, Want]
 
 
 class Fleet:
@@ -31,9 +41,12 @@ class Fleet:
         #: Live workers, those that are set aside too.
         self.workers: list[Worker] = []
         self._able = Counter[str]()
-        self._claimants: dict[str, Claimant] = {}
+        self._serving: dict[str, list[Worker]] = {}
+        self._claims: dict[str, Claims] = {}
         #: Those of this process.
-        self._own: dict[str, Claimant] = {}
+        self._own: dict[str, Claims] = {}
+        #: By queue, as long as they hold.
+        self._divisions: dict[str, Division] = {}
         self._next_look = 0.0
 
     def look(self) -> None:
@@ -41,46 +54,59 @@ class Fleet:
         if self.clock() < self._next_look:
             return
         self.workers = self._store.workers()
-        self._able = Counter(
-            queue for w in self.workers if not w.aside for queue in w.info.get("queues", ())
-        )
-        self._claimants = {one.uid: one for one in self._store.claimants()}
+        self._able.clear()
+        self._serving.clear()
+        for worker in self.workers:
+            for queue in worker.info.get("queues", ()):
+                self._serving.setdefault(queue, []).append(worker)
+                self._able[queue] += not worker.aside
+        self._claims = {one.uid: claims_of(one) for one in self._store.claimants()}
+        self._divisions.clear()
         self._next_look = self.clock() + (LOOK_EVERY if self.workers else LOOK_FOR_WORKERS)
 
-    def serving(self, queues: Collection[str]) -> list[Worker]:
+    def serving(self, queues: Sequence[str]) -> list[Worker]:
         """The workers that serve any of these queues."""
+        if len(queues) == 1:
+            return self._serving.get(queues[0], [])
         wanted = set(queues)
         return [w for w in self.workers if not wanted.isdisjoint(w.info.get("queues", ()))]
 
-    def able(self, queue: str) -> int:
-        """How many workers of a queue take segments."""
-        return self._able[queue]
-
-    def claim(self, claimant: Claimant) -> None:
+    def claim(self, uid: str, submitted_at: float, wants: Mapping[str, Want]) -> None:
         """What an experiment of this process claims from now on."""
-        self._own[claimant.uid] = claimant
+        claims = Claims(submitted_at, uid, dict(wants))
+        if self._own.get(uid) != claims:
+            self._own[uid] = claims
+            for queue in wants:
+                self._divisions.pop(queue, None)
 
     def leave(self, uid: str) -> None:
         """An experiment of this process claims nothing any more."""
-        self._own.pop(uid, None)
-        self._claimants.pop(uid, None)
+        if self._own.pop(uid, None) or self._claims.pop(uid, None):
+            self._divisions.clear()
 
-    def wants(self, queue: str) -> list[Want]:
-        """What is claimed of a queue, in the order of submission."""
-        claimants = (self._claimants | self._own).values()
-        return wants([*claimants], queue)
+    def queued(self, queue: str, besides: str) -> bool:
+        """Whether another experiment of this process has a segment waiting for a worker."""
+        return any(
+            want.open > want.holds
+            for uid, claims in self._own.items()
+            if uid != besides and (want := claims.wants.get(queue))
+        )
+
+    def division(self, queue: str) -> Division:
+        """How the slots of a queue are divided now."""
+        if queue not in self._divisions:
+            claims = wants((self._claims | self._own).values(), queue)
+            self._divisions[queue] = divide(self._able[queue], claims)
+        return self._divisions[queue]
 
 
-def wants(claimants: Collection[Claimant], queue: str) -> list[Want]:
-    """What these claim of a queue, in the order of their submission."""
-    ordered = sorted(claimants, key=lambda one: (one.submitted_at, one.uid))
-    return [
-        Want(one.uid, weight=one.weight, **claims[queue])
-        for one in ordered
-        if queue in (claims := claims_of(one))
-    ]
+def wants(claims: Iterable[Claims], queue: str) -> list[Want]:
+    """What is claimed of a queue, in the order of submission."""
+    return [one.wants[queue] for one in sorted(claims) if queue in one.wants]
 
 
-def claims_of(claimant: Claimant) -> Mapping[str, Json]:
-    """What an experiment claims, by queue."""
-    return claimant.claims or {claimant.queue: {"wants": claimant.wants}}
+def claims_of(claimant: Claimant) -> Claims:
+    """What an experiment claims, as its leader has left it in the store."""
+    told = claimant.claims or {claimant.queue: {"wants": claimant.wants}}
+    wants = {q: Want(claimant.uid, weight=claimant.weight, **one) for q, one in told.items()}
+    return Claims(claimant.submitted_at, claimant.uid, wants)

@@ -9,6 +9,7 @@ Rules
   none at all, costs time and nothing else.
 """
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from asha_queue.errors import StoreError
@@ -25,8 +26,6 @@ SNAPSHOT_AFTER = 10_000
 SNAPSHOT_GROWTH = 0.1
 #: Trials of a snapshot that is believed: for each of them there is room in memory at once.
 MOST_TRIALS = 10**8
-#: How much the last segment counts in the mean of what segments take.
-PACE = 0.1
 
 
 class Fold:
@@ -39,8 +38,8 @@ class Fold:
         description = store.describe(uid)
         self.specification = Specification.from_json(description.specification)
         self.submitted_at = description.submitted_at
-        #: Seconds that completed segments took lately, by queue.
-        self.seconds: dict[str, float] = {}
+        #: Hears each entry that is folded.
+        self.hears: Callable[[Mapping[str, Any]], None] = lambda entry: None
         self._begin()
         self._resume()
 
@@ -104,10 +103,7 @@ class Fold:
         self.seen = entry["id"]
         if decides(entry):
             self.last = entry["id"]
-        if entry["type"] == "completed":
-            queue, seconds = self.specification.queue_of(entry["reached"]), entry["seconds"]
-            before = self.seconds.get(queue, seconds)
-            self.seconds[queue] = before + PACE * (seconds - before)
+        self.hears(entry)
 
 
 class FullFold(Fold):

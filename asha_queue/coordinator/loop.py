@@ -18,6 +18,7 @@ Rules
 * No decision waits for a model: the configurations that the next ones may ask for are made ahead.
 """
 
+import math
 import uuid
 from collections import Counter
 from collections.abc import Callable
@@ -28,13 +29,16 @@ from asha_queue.coordinator.fleet import LOOK_FOR_WORKERS, Fleet
 from asha_queue.coordinator.fold import Fold
 from asha_queue.coordinator.leadership import Leadership
 from asha_queue.coordinator.repair import Publisher, ensure_wanted, publish_due
-from asha_queue.coordinator.slots import Account, Want, divide, fair, lead
+from asha_queue.coordinator.slots import KEEP, Account, Division, Want, lead
+from asha_queue.coordinator.usage import Usage
 from asha_queue.search.rooms import Rooms
-from asha_queue.settings import CLOCK_STEP, TICK
-from asha_queue.store.contract import Claimant, ScheduledSegment, Store, Worker
+from asha_queue.settings import TICK
+from asha_queue.store.contract import ScheduledSegment, Store, Worker
 
 #: Seconds between two looks of a coordinator that stands by.
 STAND_BY = 0.5
+#: Seconds between two ticks above which nothing is owed for them: it slept, or did not lead.
+LONGEST = 5.0
 #: States of an experiment in which nothing is decided any more, unless it is extended.
 ENDED = ("finished", "cancelled")
 
@@ -63,10 +67,14 @@ class Coordinator:
         self._lead = dict.fromkeys(self._queues, 0)
         self._share = dict.fromkeys(self._queues, 0.0)
         self._accounts = {queue: Account() for queue in self._queues}
+        weight = self.fold.specification.weight
+        self._claims = {queue: Want(uid, 0, weight) for queue in self._queues}
+        self._usage = Usage(self._of, self._clock)
+        self.fold.hears = self._usage.apply
         self._alone = True
         #: Called, as the leader, when all trials have ended, before the experiment finishes.
         self.before_finish: Callable[[], None] = lambda: None
-        self._last_tick = self._next_tick = 0.0
+        self._settled = self._next_tick = 0.0
 
     @property
     def ended(self) -> bool:
@@ -101,6 +109,7 @@ class Coordinator:
         if self._clock() >= self._next_tick:
             self._tick()
         if self.leadership.leading and not self.ended:
+            self._divide()
             news = self._decide() or news
             self.fold.suggestions.look_ahead(self.fold.search.started, self._allowed())
         return news
@@ -115,75 +124,88 @@ class Coordinator:
         fleet.look()
         self.workers = fleet.serving(self._queues)
         led = self.leadership.leading
-        claimed = self._renew()
+        self._renew()
         if self.leadership.leading and not led:
-            claimed = self._renew()  # now that it knows what it is owed
+            self._usage.see(self._store.running(self.uid))
+            self._renew()  # now that it knows what it is owed
         if self.leadership.leading and not self.ended:
             self._store.reap(self.uid)
             publish_due(self._store, self._publisher, self.uid, self._of)
             self.fold.keep()
             ensure_wanted(self._store, self.uid, {q: fleet.serving([q]) for q in self._queues})
-            fleet.claim(claimed)
-            self._divide()
         else:
             fleet.leave(self.uid)
         pause = TICK if self.leadership.leading else STAND_BY
         pause = pause if self.workers else LOOK_FOR_WORKERS
-        self._last_tick = self._clock()
-        self._next_tick = self._last_tick + pause
+        self._next_tick = self._clock() + pause
 
-    def _renew(self) -> Claimant:
-        """Takes or keeps the lead; returns what the experiment claims with it."""
+    def _renew(self) -> None:
+        """Takes or keeps the lead, and claims slots as the leader."""
         led = self.leadership.leading
-        claims = self._claims() if led else {}
-        told = {queue: claim.to_json() for queue, claim in claims.items()}
-        wants = sum(claim.wants for claim in claims.values())
-        answer = self.leadership.renew(wants, told or None)
+        if led:
+            self._settle()
+        told = {queue: claim.to_json() for queue, claim in self._claims.items()} if led else None
+        wants = sum(claim.wants for claim in self._claims.values()) if led else 0
+        answer = self.leadership.renew(wants, told)
         before, self._now = answer.claims, answer.now
         if self.leadership.leading and not led:
             for queue in before.keys() & self._accounts:  # where another has left off
                 self._accounts[queue] = Account(before[queue]["owed"])
-        weight, queue = self.fold.specification.weight, self._queues[0]
-        return Claimant(self.uid, wants, self.fold.submitted_at, weight, queue, told)
 
-    def _divide(self) -> None:
-        """Which slots of each queue are ours, for the next TICK."""
-        self._alone = True
-        for queue in self._queues:
-            able, wants = self._fleet.able(queue), self._fleet.wants(queue)
-            self._share[queue] = fair(able, wants)[self.uid]
-            # until the next tick it may come to want more than now, and what nobody wants is free
-            more = [replace(w, wants=max(w.wants, able)) if w.uid == self.uid else w for w in wants]
-            self._slots[queue] = slots = divide(able, more)[self.uid]
-            alone = all(want.wants == 0 for want in wants if want.uid != self.uid)
-            self._lead[queue] = lead(slots, alone, self.fold.seconds.get(queue))
-            self._alone = self._alone and alone
-
-    def _claims(self) -> dict[str, Want]:
-        """What the experiment claims of each queue."""
-        search, weight = self.fold.search, self.fold.specification.weight
+    def _settle(self) -> None:
+        """Finds out what the experiment wants of each queue now, and what it is owed."""
+        self._count()
+        search = self.fold.search
         wants = Counter[str]()
         if search.state == "open" and not search.budget.over(self._now):
             room = {q: len(self._fleet.serving([q])) for q in self._queues}
             wants = self._open()
             for decision in search.decide(Rooms(self._within(sum(room.values())), room, self._of)):
                 wants[self._of(decision.target)] += 1
-        running = Counter(segment.target for segment in self._store.running(self.uid))
-        seconds = min(self._clock() - self._last_tick, CLOCK_STEP)
-        claims = {}
+        now = self._clock()
+        seconds, self._settled = now - self._settled, now
+        for queue, account in self._accounts.items():
+            share, trained = self._share[queue], self._usage.take(queue)
+            if trained is None or seconds > LONGEST:  # just begun, or asleep
+                trained = share * seconds
+            claim = replace(self._claims[queue], wants=wants[queue])
+            self._claims[queue] = account.settle(share, seconds, trained, claim)
+
+    def _divide(self) -> None:
+        """Which slots of each queue are ours now."""
+        self._count()
+        self._fleet.claim(self.uid, self.fold.submitted_at, self._claims)
+        self._alone = True
         for queue in self._queues:
+            division = self._fleet.division(queue)
+            self._share[queue] = division.shares[self.uid]
+            # until the next tick it may come to want more, and what nobody wants is free
+            slots = division.slots[self.uid] + division.free
+            if self._keeps(queue, division):
+                slots = max(slots, min(self._slots[queue], math.ceil(self._share[queue])))
+            self._slots[queue] = slots
+            alone = division.hungry <= (division.shares[self.uid] > 0)
+            self._lead[queue] = lead(slots, alone, self._usage.seconds.get(queue))
+            self._alone = self._alone and alone
+
+    def _keeps(self, queue: str, division: Division) -> bool:
+        """Whether a slot that went to another is not taken over yet."""
+        claim = self._claims[queue]
+        owed = claim.weight * division.most_owed - claim.owed
+        return owed < KEEP and not self._fleet.queued(queue, self.uid)
+
+    def _count(self) -> None:
+        """Counts what is queued and in training for the experiment."""
+        search, training = self.fold.search, self._usage.training
+        for queue, claim in self._claims.items():
             held = {t: n for t, n in search.open_by_level.items() if self._of(t) == queue}
-            waiting = [search.levels.index(t) for t, n in held.items() if n > running[t]]
-            claim = Want(
-                self.uid,
-                wants[queue],
-                weight,
-                holds=sum(n for target, n in running.items() if self._of(target) == queue),
+            waiting = [search.levels.index(t) for t, n in held.items() if n > training[t]]
+            self._claims[queue] = replace(
+                claim,
+                holds=sum(n for target, n in training.items() if self._of(target) == queue),
                 open=sum(held.values()),
                 first=max(waiting, default=None),
             )
-            claims[queue] = self._accounts[queue].settle(seconds, self._share[queue], claim)
-        return claims
 
     def _of(self, target: int) -> str:
         return self.fold.specification.queue_of(target)

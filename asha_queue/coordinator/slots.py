@@ -9,7 +9,11 @@ Rules
    the others by their weights. It is a real number, such as 0.2 of a slot.
 3. Slots are whole: everyone gets its share rounded down. The slots that are left go one each to
    those with a part over: first to those that have queued a segment for it already, as a message
-   cannot be taken back; then to those that are owed most; then to the largest part.
+   cannot be taken back; then to those that are owed most for their weight; then to the largest
+   part. What nobody wants is free for whoever comes to want it before all are asked again, and
+   whoever loses a part's slot goes on with it until another in its process has queued a segment,
+   or KEEP worker-seconds more are owed: leaders in other processes hear of their slots a second
+   later, and no worker waits for that.
 4. Owed is the time that workers trained less for an experiment than its share was, in
    worker-seconds; negative: more. Each leader counts it for its own experiment (`Account`) and
    keeps it in the store, where the next one finds it. So 50 experiments on 10 workers take turns,
@@ -18,19 +22,23 @@ Rules
    nothing. So nobody saves up for later by being idle.
 6. Nothing that runs is taken back. An experiment that holds more than its slots, as others were
    idle, starts nothing until it holds less; those that are below theirs have their segments queued
-   by then. So lent slots come back as each running segment of the others ends, and the wait is
-   counted as owed.
+   by then. So lent slots come back as each running segment of the others ends. That wait is the
+   price of lending: what is held above the share rounded up is not owed later, or who was lent a
+   whole fleet would wait for hours; and who waits for many slots is owed one at a time.
 7. An experiment that is alone keeps a few segments queued beyond its slots (`lead`), no more than
    end while a decision is taken: they would delay rule 6.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 #: Seconds that a decision may take: as many segments as end meanwhile are kept queued in advance.
 HANDOFF = 0.5
+#: Worker-seconds by which another must be owed more for a slot to be left before it is seen to be
+#: taken over: more than it takes until its leader knows.
+KEEP = 3.0
 #: Parts of a slot below which a share is whole: sums of weights are not exact.
 EXACT = 1e-9
 
@@ -52,8 +60,13 @@ class Want:
 
     def to_json(self) -> dict[str, Any]:
         """What other leaders need to know of it; whose it is they know."""
-        told = asdict(self) | {"owed": round(self.owed, 3)}
-        return {name: value for name, value in told.items() if name not in ("uid", "weight")}
+        return {
+            "wants": self.wants,
+            "holds": self.holds,
+            "open": self.open,
+            "owed": round(self.owed, 3),
+            "first": self.first,
+        }
 
 
 def fair(workers: int, claims: Sequence[Want]) -> dict[str, float]:
@@ -74,8 +87,21 @@ def fair(workers: int, claims: Sequence[Want]) -> dict[str, float]:
     return shares
 
 
-def divide(workers: int, claims: Sequence[Want]) -> dict[str, int]:
-    """The slots of each experiment by uid, whole numbers; their sum is at most `workers`."""
+@dataclass(frozen=True, slots=True)
+class Division:
+    """The slots of a queue: the real `shares` by uid, the whole `slots`, how many of them are
+    `free` as nobody wants them, how many experiments want any, and the most that one which has a
+    part of a slot over is owed, per weight."""
+
+    shares: Mapping[str, float]
+    slots: Mapping[str, int]
+    free: int
+    hungry: int
+    most_owed: float
+
+
+def divide(workers: int, claims: Sequence[Want]) -> Division:
+    """Divides the slots of so many workers among experiments."""
     shares = fair(workers, claims)
     slots = {uid: math.floor(share) for uid, share in shares.items()}
     left = min(workers, sum(claim.wants for claim in claims)) - sum(slots.values())
@@ -83,12 +109,15 @@ def divide(workers: int, claims: Sequence[Want]) -> dict[str, int]:
     def turn(claim: Want) -> tuple[bool, float, float]:
         whole = slots[claim.uid]
         queued = claim.open > max(whole, claim.holds)
-        return not queued, -claim.owed, whole - shares[claim.uid]
+        return not queued, -claim.owed / claim.weight, whole - shares[claim.uid]
 
     parts = [claim for claim in claims if shares[claim.uid] > slots[claim.uid]]
     for claim in sorted(parts, key=turn)[:left]:
         slots[claim.uid] += 1
-    return slots
+    free = workers - sum(slots.values())
+    hungry = sum(claim.wants > 0 for claim in claims)
+    most_owed = max((claim.owed / claim.weight for claim in parts), default=0.0)
+    return Division(shares, slots, free, hungry, most_owed)
 
 
 def lead(slots: int, alone: bool, seconds: float | None = None) -> int:
@@ -113,14 +142,12 @@ class Account:
 
     def __init__(self, owed: float = 0.0) -> None:
         self.owed = owed
-        self._holds: int | None = None
 
-    def settle(self, seconds: float, share: float, claim: Want) -> Want:
+    def settle(self, share: float, seconds: float, trained: float, claim: Want) -> Want:
         """The claim with what is owed after `seconds` in which the experiment's fair share was
-        `share`; what it held in between is the mean of before and after."""
-        if self._holds is not None:
-            self.owed += (share - (self._holds + claim.holds) / 2) * seconds
-        self._holds = claim.holds
+        `share`, and workers `trained` for so many worker-seconds."""
+        least, most = (math.floor(share) - 1) * seconds, math.ceil(share) * seconds
+        self.owed += share * seconds - max(least, min(trained, most))
         if claim.wants == 0:
             self.owed = 0.0
         elif share >= claim.wants:

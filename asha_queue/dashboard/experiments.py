@@ -12,6 +12,7 @@ Rules
 import math
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -19,7 +20,7 @@ from typing import Any
 import msgspec
 
 from asha_queue import where
-from asha_queue.coordinator.slots import Want, divide
+from asha_queue.coordinator.standing import standing
 from asha_queue.dashboard.followed import Followed, Look
 from asha_queue.dashboard.query import EVERYTHING, Query
 from asha_queue.errors import AshaQueueError, ChoiceError, StoreUnavailable, UnknownExperiment
@@ -45,6 +46,7 @@ from asha_queue.storage.patience import QUICK
 from asha_queue.store.contract import Store, Worker
 from asha_queue.tally import REMEMBERED
 from asha_queue.views import fleet, trackers, trial_view, versions
+from asha_queue.views.classes import unserved
 from asha_queue.views.plans import Expected, rungs_planned
 from asha_queue.views.verdict import verdict
 
@@ -88,14 +90,21 @@ class Experiments:
         has which version of asha-queue, and what is to be done about it."""
         names = self._known_names()
         workers = self.store.workers()
-        shares = _shares(self.store, workers)
+        uids = {uid: name for name, uid in names.items()}
+        slots = standing(self.store.claimants(), workers, uids)
+        shares = Counter[str]()
+        for queue in slots:
+            shares.update({row["uid"]: row["slots"] for row in queue["experiments"]})
+        claiming = {row["uid"] for queue in slots for row in queue["experiments"]}
         found: list[dict[str, Any]] = []
         for name, uid in sorted(names.items()):
             try:
                 with self._follow(uid).current() as look:
                     glance = look.overview(workers)
                     age = max(0.0, time.time() - (look.fold.result.began or math.inf))
-                    found.append(glance | {"share": shares.get(uid), "age": age})
+                    found.append(
+                        glance | {"share": shares[uid] if uid in claiming else None, "age": age}
+                    )
             except StoreUnavailable:
                 raise
             except UnknownExperiment:
@@ -109,6 +118,7 @@ class Experiments:
         return {
             "experiments": found,
             "workers": self._fleet(workers, whole),
+            "slots": slots,
             "coordinators": [coordinator.who for coordinator in coordinators],
             "versions": at_work,
             "warnings": [
@@ -124,10 +134,11 @@ class Experiments:
         with self.look(name) as look:
             result = look.fold.result
             trials = self._trials(result, query)
+            queues = {*result.specification.every_queue}
             workers = [
                 worker
                 for worker in self.store.workers()
-                if result.specification.queue in worker.info.get("queues", ())
+                if not queues.isdisjoint(worker.info.get("queues", ()))
             ]
             glance = look.overview(workers)
             leader = self.store.describe(look.fold.uid).leader
@@ -293,25 +304,14 @@ def _utilisation(known: Sequence[tuple[float, float]], now: float) -> float | No
     return min(1.0, sum(busy for _, busy in known) / span) if span > 0 else None
 
 
-def _shares(store: Store, workers: Sequence[Worker]) -> dict[str, int]:
-    """The slots that each open experiment gets now, by uid; as their leaders compute them."""
-    claims: dict[str, list[Want]] = {}
-    for claimant in store.claimants():
-        want = Want(claimant.uid, claimant.wants, claimant.weight)
-        claims.setdefault(claimant.queue, []).append(want)
-    shares: dict[str, int] = {}
-    for queue, wants in claims.items():
-        able = sum(not w.aside and queue in w.info.get("queues", ()) for w in workers)
-        shares |= divide(able, wants)
-    return shares
-
-
 def _notes(glance: Mapping[str, Any], leader: str, refusals: Mapping[str, str]) -> Iterator[str]:
     """What keeps an experiment from going on, and what to do."""
     if glance["state"] == "running" and not leader:
         yield "No coordinator drives it. Start one: asha-queue coordinator"
     if glance["state"] == "running" and not glance["workers"]["alive"]:
         yield "No worker is alive. Start some: asha-queue worker"
+    elif glance["state"] == "running":
+        yield from unserved(glance)
     for worker, reason in sorted(refusals.items()):
         yield f"{worker} refuses it: {reason}"
     yield from glance["notes"]

@@ -41,6 +41,7 @@ from asha_queue.search.rung import number
 from asha_queue.selection import STATES
 from asha_queue.store.contract import Worker
 from asha_queue.tally import BOUNDS, Histogram
+from asha_queue.views.classes import classes
 from asha_queue.views.outlook import budgets
 
 #: States of an experiment; the last one is that of what is damaged or of a newer version.
@@ -148,7 +149,8 @@ class Families:
             if budget["name"] != "stop_at":
                 self.budget_used.add_metric([name, budget["name"]], budget["used"])
                 self.budget_limit.add_metric([name, budget["name"]], budget["limit"])
-        self.queued.add_metric([name, result.specification.queue], states["queued"])
+        for one in classes(result, ()):
+            self.queued.add_metric([name, one["queue"]], one["queued"])
         self._wanted.update(wanted(look))
         for worker, told in tally.workers.items():
             if told.losses:

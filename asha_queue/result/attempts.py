@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from asha_queue.search.rooms import QUEUE
+
 ENDS = ("completed", "suspended", "failed", "lost")
 
 
@@ -12,8 +14,8 @@ class Attempt:
     """One try at a segment; `rung` counts from 0 in the trial's own bracket, as in the journal and
     in the names of logs. `state` is "queued", "running", or the way it ended: "completed",
     "suspended", "failed", "lost" or "cancelled". `why` is the error, or the reason of a loss;
-    `notes` are warnings, and that checkpoints were evicted after it; the times are those of the
-    journal, in seconds."""
+    `queue` is where it was queued, if that is another than usual; `notes` are warnings, and that
+    checkpoints were evicted after it; the times are those of the journal, in seconds."""
 
     rung: int
     attempt: int
@@ -28,6 +30,7 @@ class Attempt:
     ended_at: float | None = None
     checkpoint: dict[str, Any] | None = None
     bracket: int = 0
+    queue: str = ""
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -49,9 +52,10 @@ class Attempt:
         worker = f"  {self.worker}" if self.worker else ""
         reached = f" at {self.reached}" if self.reached is not None else ""
         bracket = f"bracket {self.bracket} " if self.bracket else ""
+        on = f" on {self.queue}" if self.queue and self.state == "queued" else ""
         return (
             f"{bracket}rung {self.rung} attempt {self.attempt}{worker}  "
-            f"{self.start or 0} → {self.target}  {self.state}{reached}"
+            f"{self.start or 0} → {self.target}  {self.state}{reached}{on}"
         )
 
     def __str__(self) -> str:
@@ -91,6 +95,11 @@ class Attempts:
                 known.state, known.reached, known.ended_at = kind, entry.get("reached"), at
                 known.why = entry.get("error") or entry.get("reason") or ""
                 known.checkpoint = entry.get("checkpoint")
+
+    def send(self, queue: str) -> None:
+        """The last one was scheduled for this queue."""
+        if queue != QUEUE and self.all:
+            self.all[-1].queue = queue
 
     def cancel(self, at: float | None) -> None:
         """Ends what is open: the experiment was cancelled."""

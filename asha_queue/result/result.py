@@ -213,10 +213,10 @@ class Result:
         return self.trials[trial]
 
     def _schedule(self, trial: TrialResult, entry: Mapping[str, Any]) -> None:
-        trial.state = "queued"
-        trial.bracket = entry.get("bracket", 0)
+        trial.state, trial.bracket = "queued", entry.get("bracket", 0)
         trial.config = entry.get("config") or trial.config
         trial.target = entry.get("target")
+        trial.history.send(self.specification.queue_of(trial.target or 0))
         trial.attempts += 1
         if entry.get("attempt", 1) == 1:
             if entry["rung"]:

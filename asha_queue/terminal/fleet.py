@@ -39,21 +39,29 @@ class FleetPicture:
         said += [Text(warning) for warning in self._facts["warnings"]]
         if versions := self._facts["versions"]:
             said.append(Text(f"asha-queue    {', '.join(versions)}"))
+        slots = self._facts["slots"]
+        said += [Text(queue["says"]) for queue in slots]
+        shares = _slot_rows(slots)
         if coordinators := self._facts["coordinators"]:
             said.append(Text(f"coordinators  {', '.join(coordinators)}"))
         if not experiments:
             said = [Text(note) for note in self._notes] + said
         shown = [one for one in experiments if "error" not in one]
-        first, second = len(shown), len(workers)
-        if self._fit:  # two heads, two lines for how many more there are, two empty ones
-            left = console.height - height(said, console, options) - 6
-            first = min(first, max(1, left // 2, left - second))
-            second = min(second, max(1, left - first))
+        first, second, third = len(shown), len(workers), len(shares)
+        if self._fit:  # for each table its head, a line for how many more there are, an empty one
+            left = console.height - height(said, console, options) - (9 if shares else 6)
+            first = min(first, max(1, left // (3 if shares else 2), left - second - third))
+            third = min(third, max(1, left // 3, left - first - second)) if shares else 0
+            second = min(second, max(1, left - first - third))
             shown.sort(key=lambda view: view["state"] not in OPEN)
             workers = sorted(workers, key=lambda worker: worker["trains"] is None)
         if shown:
             yield _experiment_table(shown[:first])
             yield from _more(len(shown) - first)
+            yield Text("")
+        if shares:
+            yield _slot_table(shares[:third])
+            yield from _more(len(shares) - third)
             yield Text("")
         if workers:
             yield _worker_table(workers[:second])
@@ -90,6 +98,43 @@ def _experiment_table(views: Sequence[dict[str, Any]]) -> Rows:
             ]
             for view in views
         ),
+    )
+
+
+def _slot_rows(queues: Sequence[dict[str, Any]]) -> list[list[str]]:
+    """A row for each experiment on each queue that several experiments claim."""
+    return [
+        [
+            queue["queue"],
+            row["name"],
+            f"{row['weight']:g}",
+            f"{row['share']:.4g}",
+            str(row["slots"]),
+            str(row["holds"]),
+            str(row["queued"]),
+            str(row["wants"]),
+            f"{row['lent']} lent" if row["lent"] else f"{row['due']} due" if row["due"] else "",
+        ]
+        for queue in queues
+        if len(queue["experiments"]) > 1
+        for row in queue["experiments"]
+    ]
+
+
+def _slot_table(rows: Sequence[Sequence[str]]) -> Rows:
+    return Rows(
+        [
+            Column("queue", least=8),
+            Column("experiment", least=12),
+            Column("weight", right=True),
+            Column("share", right=True),
+            Column("slots", right=True),
+            Column("holds", right=True),
+            Column("queued", right=True),
+            Column("wants", right=True),
+            Column(""),
+        ],
+        rows,
     )
 
 

@@ -11,6 +11,7 @@ from asha_queue.search.configuration import flatten, short
 from asha_queue.terminal.layout import HEAD, Column, Flow, Rows, cut, height
 from asha_queue.troubles import Trouble
 from asha_queue.views import duration, number
+from asha_queue.views.classes import unserved
 
 #: Rows of running segments shown at most.
 RUNNING_ROWS = 12
@@ -39,6 +40,7 @@ class Picture:
             *_headline(overview),
             _best(overview),
             rung_table(overview, self._fit),
+            *class_lines(overview),
             *front_table(overview, FEW_RUNGS if self._fit else FRONT_ROWS),
             *trouble_lines(overview, self._fit),
         ]
@@ -108,6 +110,20 @@ def rung_table(overview: dict[str, Any], fit: bool = False) -> Rows:
             for rung in reversed(rungs)
         ),
     )
+
+
+def class_lines(overview: dict[str, Any]) -> Iterator[RenderableType]:
+    """What waits and trains on each queue, where there are several; and which nobody serves."""
+    if len(overview["classes"]) > 1:
+        yield Flow(
+            *(
+                f"{one['queue']} from {one['level']}: {one['queued']} queued, {one['running']} in "
+                f"training, {one['workers']} worker{'' if one['workers'] == 1 else 's'}"
+                for one in overview["classes"]
+            )
+        )
+    if overview["state"] == "running":
+        yield from (Text(said, style="yellow") for said in unserved(overview))
 
 
 def front_table(overview: dict[str, Any], rows: int) -> list[RenderableType]:

@@ -13,6 +13,7 @@ from asha_queue.search.asha import Asha
 from asha_queue.search.rung import number as to_number
 from asha_queue.specification import Specification
 from asha_queue.store.contract import Store, Worker
+from asha_queue.views.classes import classes
 from asha_queue.views.outlook import budgets, expected_resource, lets_all_go_on, seconds_left
 from asha_queue.views.words import duration as duration
 from asha_queue.views.words import number as number
@@ -120,6 +121,7 @@ def overview(
             "alive": len(workers),
             "busy": len({t.worker for t in running if t.worker in alive}),
         },
+        "classes": classes(result, workers),
         "resource": {
             "spent": result.resource_spent,
             "full": result.resource_full,

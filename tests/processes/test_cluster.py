@@ -192,7 +192,7 @@ def test_shares_are_within_one_segment_of_their_weights_while_all_want_slots(
         max(e["at"] for e in entries if e["type"] == "scheduled" and e["rung"] == 0)
         for entries in journals.values()
     )
-    shares = divide(4, [Want(name, 4, weight) for name, weight in WEIGHTS.items()])
+    shares = divide(4, [Want(name, 4, weight) for name, weight in WEIGHTS.items()]).slots
     measured = [  # between two segments a worker is nobody's, on a busy machine for a while
         r for at, r in running_over_time(journals) if began + 4 < at < last_trial and r.total() == 4
     ]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asha_queue.errors import SpecificationError
@@ -190,6 +190,7 @@ def test_open_segments_are_counted_by_level() -> None:
     assert play.search.open_by_level == {1: 1, 4: 1}
 
 
+@settings(deadline=None, max_examples=60)
 @given(
     seed=st.integers(0, 10_000),
     variant=st.sampled_from(["promotion", "delayed", "stopping", "pasha", "hedge", "brackets"]),
@@ -221,6 +222,7 @@ def test_every_variant_keeps_its_rules_whatever_room_there_is(seed: int, variant
     assert check(play.journal) == []
 
 
+@settings(deadline=None, max_examples=30)
 @given(seed=st.integers(0, 10_000), slots=st.integers(0, 9))
 def test_with_room_enough_classes_change_nothing(seed: int, slots: int) -> None:
     play = Play(specification(num_samples=60))

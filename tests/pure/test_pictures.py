@@ -10,10 +10,11 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from asha_queue.cli import doctor
+from asha_queue.coordinator.standing import standing
 from asha_queue.doctor import Finding
 from asha_queue.result import Attempt, Attempts, Result
 from asha_queue.search.asha import Asha
-from asha_queue.store.contract import Worker
+from asha_queue.store.contract import Claimant, Worker
 from asha_queue.terminal.fleet import FleetPicture
 from asha_queue.terminal.layout import Flow, cut
 from asha_queue.terminal.picture import Picture
@@ -101,6 +102,7 @@ def facts(experiments: list[dict[str, Any]], count: int) -> dict[str, Any]:
     return {
         "experiments": experiments,
         "workers": alive,
+        "slots": [],
         "coordinators": ["head:1", "head:2"],
         "versions": {"0.2.0": ["head:1"], "0.1.0": ["head:2"]},
         "warnings": ["asha-queue 0.2.0 beside 0.1.0 on coordinator head:2"],
@@ -176,6 +178,43 @@ def test_all_experiments_and_workers_are_drawn_in_eighty_columns(big: Big) -> No
     ]
     assert f"{worker(0)} is set aside for a while:" in lines
     assert lines[-1] == "coordinators  head:1, head:2"
+
+
+def slots(experiments: int) -> list[dict]:
+    claimants = [
+        Claimant(
+            uid=f"u{i:03}",
+            wants=9,
+            submitted_at=float(i),
+            weight=1.0 + i % 2,
+            queue="asha",
+            claims={"asha": {"wants": 9, "holds": 0 if i else 3, "open": 1, "first": i % 3}},
+        )
+        for i in range(experiments)
+    ]
+    alive = [Worker(f"cpu{i}@node", {"queues": ["asha"]}, 1.0) for i in range(3)]
+    return standing(claimants, alive, {one.uid: f"e{one.uid}" for one in claimants})
+
+
+def test_slots_are_drawn_with_a_sentence_on_who_gets_the_next_one(big: Big) -> None:
+    shown = facts([big.overview() | {"age": 1.0}], 1) | {"slots": slots(2)}
+    lines = drawn(FleetPicture(shown, []))
+    table = [line.split() for line in rows(lines, "queue")]
+    assert table == [
+        ["asha", "eu000", "1", "1", "1", "3", "0", "9", "2", "lent"],
+        ["asha", "eu001", "2", "2", "2", "0", "1", "9", "2", "due"],
+    ]
+    assert (
+        "the next slot of asha goes to eu001: it holds 0 of its 2 and has 1 segment queued; eu000 "
+        "holds 2 too many, lent until what they train has ended"
+    ) in " ".join(lines)
+
+
+def test_many_claims_are_fitted_into_the_terminal(big: Big) -> None:
+    shown = facts([big.overview() | {"age": 1.0}], 40) | {"slots": slots(50)}
+    lines = drawn(FleetPicture(shown, [], fit=True))
+    assert len(lines) <= 24
+    assert f"… and {50 - len(rows(lines, 'queue'))} more" in lines
 
 
 def test_hundreds_of_workers_and_experiments_are_fitted_into_the_terminal(big: Big) -> None:

@@ -114,9 +114,8 @@ def test_promotions_into_a_busy_class_wait_while_new_trials_fill_the_other(store
         turns(coordinator, 1)
     assert queues.waiting["gpu"] == {3}
     assert len(queues.messages["gpu"]) == 1, "one slot, and no lead with one slot"
-    claims = coordinator._fleet.wants("gpu")
-    assert [(one.wants, one.holds, one.open) for one in claims] == [(2, 0, 1)]
     [told] = store.claimants()
+    assert [told.claims["gpu"][name] for name in ("holds", "open", "first")] == [0, 1, 1]
     assert told.claims["gpu"]["wants"] == 2, "at most one more than there are workers"
     assert told.claims["cpu"]["wants"] >= 2
     assert told.claims["gpu4"]["wants"] == 0

@@ -555,7 +555,7 @@ def test_a_program_that_every_worker_refuses_ends_in_one_message(store: Store) -
 def test_slots_are_divided_by_weight_and_what_one_leaves_goes_to_the_others(
     workers: int, claims: list[tuple[str, int, float]], shares: list[int]
 ) -> None:
-    assert list(divide(workers, [Want(*claim) for claim in claims]).values()) == shares
+    assert list(divide(workers, [Want(*claim) for claim in claims]).slots.values()) == shares
 
 
 @given(
@@ -566,7 +566,7 @@ def test_no_slot_is_wasted_and_each_share_is_within_one_of_its_weight(
     workers: int, claims: list[tuple[int, float]]
 ) -> None:
     wants = [Want(str(i), want, weight) for i, (want, weight) in enumerate(claims)]
-    slots = divide(workers, wants)
+    slots = divide(workers, wants).slots
     assert sum(slots.values()) == min(workers, sum(want.wants for want in wants))
     hungry = [want for want in wants if slots[want.uid] < want.wants]
     for one in hungry:

@@ -92,7 +92,8 @@ class Experiments(Fleet):
 
     def read(self, uid: str, seen: str, count: int = 1000) -> Read:
         entries = self._find(uid).journal
-        place = next((i for i, entry in enumerate(entries) if entry["id"] == seen), -1)
+        newest = range(len(entries) - 1, -1, -1) if seen not in ("", "0-0") else ()
+        place = next((i for i in newest if entries[i]["id"] == seen), -1)
         if place < 0 and seen not in ("", "0-0"):
             return Read([], gone=True)
         after = entries[place + 1 : place + 1 + count]

@@ -100,7 +100,8 @@ class Orders(Fleet):
             return list(before)
         if experiment.state == "cancelled":
             return []
-        again = [r for r in experiment.held("FINAL") if trials is None or r.trial in trials]
+        failed = [r for r in experiment.records.values() if r.state == "FINAL"]
+        again = [r for r in failed if trials is None or r.trial in trials]
         for record in again:
             retried = {"trial": record.trial, "rung": record.rung, "by": by}
             experiment.append(now, "retried", retried)

@@ -37,6 +37,7 @@ class Restores(Fleet):
             record.due, record.deadline = now, microseconds(settings.LEASE)
             record.avoid_until = now + settings.AVOID
             experiment.records[trial.trial] = record
+            experiment.lively.add(trial.trial)
         self.memory.names[told.name] = told.uid
         self.memory.experiments[told.uid] = experiment
         self.memory.deleted.discard(told.uid)

@@ -99,6 +99,8 @@ class Experiment:
     snapshot: Snapshot | None = None
     live: list[tuple[str, Json]] = field(default_factory=list)
     records: dict[int, Record] = field(default_factory=dict)
+    #: Those that may be queued or running: most of many are neither.
+    lively: set[int] = field(default_factory=set)
     refusals: dict[str, str] = field(default_factory=dict)
     #: Path of an evicted checkpoint to when it left the record.
     removals: dict[str, float] = field(default_factory=dict)
@@ -122,8 +124,10 @@ class Experiment:
             record.due, record.publications = now, 0
 
     def held(self, state: str) -> list[Record]:
-        """The trials in a state, in the order of their records."""
-        return [record for record in self.records.values() if record.state == state]
+        """The trials that are QUEUED, or RUNNING, in the order of their records."""
+        self.lively = {n for n in self.lively if self.records[n].state in ("QUEUED", "RUNNING")}
+        held = (self.records[trial] for trial in sorted(self.lively))
+        return [record for record in held if record.state == state]
 
     def undecidable(self, last: str, request: str) -> Decided | None:
         """Why a decision cannot be written, or None; the request comes first, as a repeated call
@@ -153,6 +157,7 @@ class Experiment:
         fields = ("trial", "bracket", "rung", "target", "attempt", "config")
         self.append(now, "scheduled", {name: getattr(record, name) for name in fields})
         record.state, record.publications, record.due = "QUEUED", 0, now
+        self.lively.add(record.trial)
 
     def again(self, now: float, record: Record) -> None:
         record.attempt += 1
