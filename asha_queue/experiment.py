@@ -18,6 +18,7 @@ from asha_queue.coordinator.exports import JOURNAL_FILE
 from asha_queue.coordinator.loss import remedy, told
 from asha_queue.errors import (
     LostExperiment,
+    NotAllowed,
     ProgramError,
     SpecificationError,
     StoreUnavailable,
@@ -328,6 +329,8 @@ def _coordinate(
                     if now >= due:
                         hint_at[queue] = math.inf
                         shown.say(_no_workers(queue, local))
+            except NotAllowed:  # which no waiting mends
+                raise
             except StoreUnavailable as error:
                 if local:
                     local.tend()

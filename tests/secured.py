@@ -47,7 +47,8 @@ class Secured:
                 ("ca-cert", "ca.crt"),
             ):
                 options += [f"--tls-{name}-file", str(self._certificates / file)]
-        options += ["--bind", "127.0.0.1", "--appendonly", "yes", "--save", ""]
+        options += ["--bind", "127.0.0.1", "--save", "", "--appendonly", "yes"]
+        options += ["--appendfsync", "always"]
         options += ["--enable-debug-command", "yes"]  # so that it is the rules that refuse it
         options += ["--aclfile", str(self.folder / "users" / "users.acl")]
         with (self.folder / "log").open("ab") as log:

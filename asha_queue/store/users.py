@@ -7,6 +7,9 @@ Rules
 * To rotate: `added` has a new password for everybody but `admin`, who has the server read its file,
   beside the one before, so that who still has that one goes on; read again and written, only what
   the files say is left. Both write the rules of this version.
+* Nobody can log in as `default`, which is off and has no password. Its rights are those by which
+  Redis 7.0 reads its append-only file when it starts: without them it forgets, and says so in its
+  log alone, all that a script has written.
 * `users.acl` keeps mode, owner and group that it was given: a server that runs as another user is
   to read it.
 * `users.acl` is written first, and each file is replaced as a whole: when `added` is killed on its
@@ -101,7 +104,7 @@ class Users:
         """The server's file; kombu's keys begin with `prefix`."""
         database = int(urlsplit(self.broker).path.strip("/") or 0)
         lines = [
-            "user default reset off",
+            "user default reset off ~* &* +@all",
             f"user {HEALTH} reset on nopass +ping",
             f"user {ADMIN} reset on {self._hashes(ADMIN)} ~* &* +@all",
         ]

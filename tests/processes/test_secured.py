@@ -152,6 +152,8 @@ def test_an_experiment_of_all_roles_by_tls(fleet: Fleet) -> None:
     server.denied()
 
     fleet.call("client", "submit", "exp.py")
+    assert "may not call lead" in fleet.call("client", "run", "exp.py", expect=2)
+    server.denied()
     workers = fleet.start("worker", "worker", "--cpus", "2", "--programs", str(fleet.path))
     soon(lambda: completed(fleet) >= 2, "segments are completed")
     fleet.call("client", "pause", "quick", "--now")
@@ -202,7 +204,7 @@ def test_an_experiment_of_all_roles_by_tls(fleet: Fleet) -> None:
     server.start()
     store.close()
     store = fleet.store()
-    soon(lambda: attending(store) == 2, "the coordinators are back")
+    soon(lambda: attending(store) > 0, "a coordinator has brought its scripts again")
     done = completed(fleet)
     soon(lambda: completed(fleet) > done + 5, "it goes on")
     fleet.call("client", "cancel", "quick")

@@ -2,6 +2,7 @@
 
 import re
 import secrets
+import shutil
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -307,6 +308,30 @@ def test_flower_that_only_shows_tells_workers_nothing_and_puts_nothing_into_queu
 def test_whoever_gives_no_user_is_let_in_nowhere(secured: Secured) -> None:
     with pytest.raises(StoreUnavailable, match="wants a password.*USER:PASSWORD"):
         connect(secured.broker).names()
+    for password in ("", "any"):
+        with pytest.raises(StoreUnavailable, match="the user default or the password"):
+            connect(secured.broker.replace("://", f"://default:{password}@")).names()
+
+
+@pytest.mark.skipif(
+    shutil.which("redis-server") is None,
+    reason="redis-server is not installed: apt-get install redis-server",
+)
+def test_redis_too_reads_these_users_and_what_it_has_kept(tmp_path: Path) -> None:
+    server = Secured(tmp_path / "server", program="redis-server")
+    try:
+        store = connect(server.url("coordinator"))
+        store.attend("me", {})
+        uid = submitted(store)
+        server.kill()
+        server.start()
+        store.close()
+        store.attend("me", {})
+        assert [*store.names().values()] == [uid]
+        assert server.denied() == []
+        store.close()
+    finally:
+        server.end()
 
 
 def test_a_wrong_password_and_an_unknown_user_are_named_without_the_password(
