@@ -7,7 +7,7 @@ if they want one. Which of the servers is the primary is asked anew for each con
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
@@ -35,9 +35,9 @@ class Sentinels:
     master: str
     database: int
     username: str | None
-    password: str | None
+    password: str | None = field(repr=False)
     #: Of the Sentinels themselves.
-    own_password: str | None
+    own_password: str | None = field(repr=False)
 
     @classmethod
     def of(cls, url: str) -> "Sentinels":

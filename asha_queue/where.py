@@ -6,7 +6,7 @@ pages), so it may hold no credentials: libraries find them in the environment or
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -27,7 +27,7 @@ PACKAGES = {"s3": ("s3fs", "s3"), "gs": ("gcsfs", "gcs"), "az": ("adlfs", "azure
 class Where:
     """A place and the reason why it is this one."""
 
-    url: str
+    url: str = field(repr=False)
     origin: str
 
     def __str__(self) -> str:

@@ -24,7 +24,7 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
@@ -67,7 +67,7 @@ log = logging.getLogger("launcher")
 class Options:
     """What a launcher is told; `gpus` and `cpus` as in `devices.devices`."""
 
-    broker: str
+    broker: str = field(repr=False)
     gpus: str | None = None
     cpus: int | None = None
     workers_per_gpu: int = 1

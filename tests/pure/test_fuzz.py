@@ -53,7 +53,7 @@ from tests.pure.test_rules import CORRECT, EXPERIMENT
 
 #: Inputs for each parser in every test run, and in the slow one.
 FEW = 40
-MANY = 1500
+MANY = 250
 #: Seconds that one input may take, on a busy machine.
 LONGEST = 20.0
 

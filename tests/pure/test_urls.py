@@ -9,6 +9,9 @@ import pytest
 from asha_queue import where
 from asha_queue.cli.argv import covered
 from asha_queue.errors import SpecificationError, StoreError
+from asha_queue.node.launcher import Options
+from asha_queue.queue import make_app
+from asha_queue.sentinel import Sentinels
 from asha_queue.specification.trackers import named
 from asha_queue.store import connect
 from asha_queue.urls import holds_secret, server_url
@@ -67,6 +70,23 @@ def test_what_is_no_url_of_a_server_is_refused_without_its_password(url: str) ->
             use(url)
         assert SECRET not in str(raised.value)
     assert SECRET not in without_password(url) or "@" not in url
+
+
+def test_no_object_shows_a_password_in_a_log_or_a_debugger() -> None:
+    url = "sentinel://u:s3cr3t@a,b/0?master=lab&sentinel_password=s3cr3t"
+    shown = [where.broker(url), Sentinels.of(url), Options(url), make_app(url), connect(url)]
+    shown += [make_app("redis://u:s3cr3t@h/0").connection()]
+    assert SECRET not in " ".join(map(repr, shown))
+
+
+def test_no_setting_that_a_worker_tells_holds_a_password() -> None:
+    for url in (
+        "redis://u:s3cr3t@h/0",
+        "sentinel://u:s3cr3t@a,b/0?master=lab&sentinel_password=s3cr3t",
+    ):
+        told = make_app(url).conf.table(with_defaults=True)
+        assert "broker_read_url" in told
+        assert SECRET not in str(told)
 
 
 def test_an_error_of_the_client_does_not_show_a_part_of_the_password() -> None:
