@@ -71,8 +71,13 @@ def storage_root(text: str) -> str:
     the message shows none of them.
     """
     scheme, separator, rest = text.partition("://")
+    if "\0" in text:
+        raise StorageError(f"storage {text!r:.80}: holds a character that no path and no URL has")
     if not separator:
-        return str(Path(text).expanduser().absolute())
+        try:
+            return str(Path(text).expanduser().absolute())
+        except RuntimeError:
+            raise StorageError(f"storage {text}: there is no such home here") from None
     shown = f"{scheme}://{re.split('[?#]', rest.rpartition('@')[2])[0]}"
     if "@" in rest or "?" in rest or "#" in rest:
         raise StorageError(

@@ -92,6 +92,10 @@ class RestoredTrial(TrialRecord):
         final = kind == "failed" and bool(entry["final"])
         witness = entry.get("witness", "asked")
         by_loss = kind == "lost" or "witness" in entry
+        # a coordinator reads them later on, when it could not be refused any more
+        int(entry["reached"])
+        if kind in ("completed", "suspended"):
+            float(entry["seconds"])
         if entry["checkpoint"]:
             # a loss names the newest checkpoint there is, whoever wrote it
             self._push(entry["checkpoint"], self.started if by_loss else token)

@@ -114,6 +114,7 @@ URLS = [
     "sentinel://u:p@a:1,b,[::1]:2/3?master=lab&sentinel_password=q",
     "s3://bucket/a/b",
     "file:///tmp/x",
+    "~/runs",
     "/tmp/x",
 ]
 SOURCES = [

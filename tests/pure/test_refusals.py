@@ -25,6 +25,7 @@ from asha_queue.errors import (
     OrderError,
     ReportError,
     SpecificationError,
+    StorageError,
     UnknownExperiment,
 )
 from asha_queue.handle import uid_of
@@ -39,6 +40,7 @@ from asha_queue.store.memory import MemoryStore
 from asha_queue.training import patterns
 from asha_queue.training.messages import read_message
 from asha_queue.training.progress import Progress
+from asha_queue.where import storage_root
 from tests.pure.test_rules import CORRECT, EXPERIMENT
 
 MESSAGE = {"uid": "1f2e3d", "trial": 17, "rung": 2, "attempt": 1, "v": 1}
@@ -201,6 +203,29 @@ def test_not_all_checkpoints_of_an_experiment_are_removed_as_one(tmp_path: Path)
             checkpoints.remove(path)
     assert checkpoints.verify(draft.record)
     checkpoints.remove(draft.record["path"])
+
+
+@pytest.mark.parametrize("name", ["reached", "seconds"])
+def test_a_journal_that_no_coordinator_could_fold_is_not_restored(name: str) -> None:
+    entries = copy.deepcopy(CORRECT)
+    del next(entry for entry in entries if entry["type"] == "completed")[name]
+    store = MemoryStore(lambda: 1e9)
+    with pytest.raises(JournalError, match=rf"is malformed: KeyError\('{name}'\)"):
+        store.restore(entries)
+    assert not store.names()
+
+
+@pytest.mark.parametrize(
+    ("storage", "says"),
+    [
+        ("~nobody-of-this-name/x", "there is no such home"),
+        ("~\0", "holds a character"),
+        ("s3://a\0", "h"),
+    ],
+)
+def test_a_storage_that_no_system_takes_is_refused(storage: str, says: str) -> None:
+    with pytest.raises(StorageError, match=says):
+        storage_root(storage)
 
 
 @pytest.mark.parametrize("text", ["a = " + "9" * 5000, "a = " + "[" * 100_000, "a = \ud800"])
