@@ -95,6 +95,7 @@ def forecast(
     every = [one for fleet in told for one in found[fleet]]
     rungs = _rungs(specification, every, scale)
     resource = Spread.of([sum(one.steps.values()) for one in every], scale)
+    started = Spread.of([one.started for one in every], scale).median
     full = specification.num_trials * specification.max_t
     top = len(specification.ladder.levels) - 1
     checkpoints = Spread.of([one.checkpoints for one in every], scale)
@@ -107,8 +108,8 @@ def forecast(
         "resource": resource,
         "full": full,
         "affords": resource.median / specification.max_t,
-        "each": resource.median / specification.num_trials,
-        "trials_for_full": int(specification.num_trials * full / max(1.0, resource.median)),
+        "each": resource.median / started,
+        "trials_for_full": int(started * full / max(1.0, resource.median)),
         "trained_in_full": Spread.of([_at_level(one, top) for one in every], scale),
         "fleets": tuple(
             _fleet(

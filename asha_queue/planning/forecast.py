@@ -81,10 +81,9 @@ class Forecast:
 
     `resource` is in steps, as `full` is, which trains every trial in full, as random search does.
     `affords` is the number of trials that random search can train in full for `resource`, `each`
-    the level that all of them reach if it is shared out evenly, and `trials_for_full` the
-    `num_samples` times the grid that this ladder can try for `full`. `checkpoints` is the greatest
-    number that there are at a time. `warnings` name what makes no sense, `notes` what the figures
-    rest on.
+    the level that all that are started reach if it is shared out evenly, and `trials_for_full` the
+    number of trials that this ladder can try for `full`. `checkpoints` is the greatest number that
+    there are at a time. `warnings` name what makes no sense, `notes` what the figures rest on.
     """
 
     name: str

@@ -12,7 +12,7 @@ Rules
   nearly all.
 * A segment takes `startup` seconds and `per_unit` for each step; every trial the same. A program
   that saves no checkpoint trains each segment from step 0.
-* Retention looks when another hundredth of the trials has a result, and a TICK has passed; files
+* Retention looks when another fiftieth of the trials has a result, and a TICK has passed; files
   go REMOVE_AFTER later. Where the time of a step is not known, there is no such delay. The most
   that it finds is the peak.
 """
@@ -35,7 +35,7 @@ NOISE: Final = 0.5
 #: … and what it is multiplied by from each level to the next.
 QUIETER: Final = 0.5
 #: Looks of retention in a play, at most.
-LOOKS: Final = 100
+LOOKS: Final = 50
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,8 +91,8 @@ def headline(plan: Forecast) -> Iterator[tuple[str, str]]:
     )
     yield (
         "instead",
-        f"the steps of the plan train {plan.affords:,.0f} trials of random search in full, or all "
-        f"{plan.num_trials:,} alike up to {plan.each:,.1f}",
+        f"the steps of the plan train {plan.affords:,.0f} trials of random search in full, or as "
+        f"many as here alike, up to {plan.each:,.1f}",
     )
     yield (
         "deeper",

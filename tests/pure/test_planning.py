@@ -197,6 +197,8 @@ def test_a_budget_of_resource_ends_a_plan_as_it_ends_a_run() -> None:
     plan = forecast(limited, [1, 4])
     assert plan.resource.high <= 100
     assert plan.resource.low > 90
+    started = plan.fleets[0].started.median
+    assert plan.trials_for_full == pytest.approx(started * plan.full / 100, rel=0.2)
     assert [fleet.ends for fleet in plan.fleets] == ["resource_budget=100 is used"] * 2
     (warning,) = plan.warnings
     assert warning.startswith("resource_budget=100 is used before all trials are started: about ")
