@@ -3,10 +3,9 @@
 from asha_queue.figures import busy_shares, lengths, planned_rungs, rung_colour
 from asha_queue.planning import Forecast
 from asha_queue.report.pages import page, written
-from asha_queue.search.configuration import short
 from asha_queue.specification import Specification
 from asha_queue.views import aim
-from asha_queue.views.plans import counted, fleet_cells, fleet_heads, headline, measures, ranged
+from asha_queue.views.plans import counted, fleet_table, headline, measures
 
 
 def plan(specification: Specification, forecast: Forecast, made: float) -> str:
@@ -17,6 +16,7 @@ def plan(specification: Specification, forecast: Forecast, made: float) -> str:
         lengths(forecast.curve, timed),
         busy_shares(forecast.curve),
     ]
+    heads, fleets = fleet_table(forecast)
     return page(
         "plan.html",
         made,
@@ -24,13 +24,11 @@ def plan(specification: Specification, forecast: Forecast, made: float) -> str:
         colour=rung_colour,
         counted=counted,
         figures=[{**one["layout"]["meta"], "json": written(one)} for one in figures],
-        fleets=[fleet_cells(fleet) for fleet in forecast.fleets],
-        heads=fleet_heads(forecast),
+        fleets=fleets,
+        heads=heads,
         measures=list(measures(forecast.measured)) if forecast.measured else [],
         plan=forecast,
-        ranged=ranged,
         several=specification.brackets > 1,
-        short=short,
         specification=specification,
         totals=list(headline(forecast)),
     )

@@ -3,14 +3,15 @@
 from collections.abc import Iterable, Iterator
 
 from rich.console import Console, ConsoleOptions, RenderableType
+from rich.table import Table
 from rich.text import Text
 
 from asha_queue.planning import Forecast
-from asha_queue.terminal.layout import Column, Flow, Rows
-from asha_queue.views.plans import counted, fleet_cells, fleet_heads, headline, measures
+from asha_queue.terminal.layout import GAP, Column, Flow, Rows
+from asha_queue.views.plans import counted, fleet_table, headline, measures
 
-#: Columns of the words at the head of lines.
-_HEAD = 13
+#: Columns to which these of the fleets may be cut.
+_LEAST = {"range": 5, "ends": 8}
 
 
 class ForecastPicture:
@@ -26,13 +27,12 @@ class ForecastPicture:
         yield Flow(Text(plan.name, "bold"), f"{plan.num_trials:,} trials", "nothing is submitted")
         yield _rungs(plan)
         yield ""
-        yield from _lines(headline(plan))
-        if plan.measured:
-            yield from _lines(measures(plan.measured))
+        yield _lines([*headline(plan), *(measures(plan.measured) if plan.measured else ())])
         yield ""
-        *numbers, ends = fleet_heads(plan)
-        heads = [*(Column(head, True) for head in numbers), Column(ends, least=8)]
-        yield Rows(heads, [fleet_cells(fleet) for fleet in plan.fleets])
+        heads, rows = fleet_table(plan)
+        # where there is no room, first the reasons give way, then the ranges
+        columns = [Column(head, head != "ends", _LEAST.get(head)) for head in heads]
+        yield Rows(columns, rows)
         yield ""
         for warning in plan.warnings:
             yield Text(f"warning: {warning}", "yellow")
@@ -40,9 +40,12 @@ class ForecastPicture:
             yield Text(f"note: {note}", "dim")
 
 
-def _lines(told: Iterable[tuple[str, str]]) -> Iterator[Text]:
+def _lines(told: Iterable[tuple[str, str]]) -> Table:
+    """Sentences, each behind a word of its own."""
+    table = Table.grid(padding=(0, GAP, 0, 0))
     for head, line in told:
-        yield Text(f"{head:<{_HEAD}}{line}")
+        table.add_row(head, Text(line))
+    return table
 
 
 def _rungs(plan: Forecast) -> Rows:

@@ -10,7 +10,6 @@ from asha_queue.planning import (
     MOST_WORKERS,
     Forecast,
     Measured,
-    PlannedFleet,
     PlannedRung,
     Spread,
     forecast,
@@ -22,6 +21,8 @@ from asha_queue.views import duration, number
 
 #: Plans of experiments that were begun which are kept.
 KEPT: Final = 32
+#: Why a plan ends that no budget ends.
+ALL: Final = "all trials ended"
 #: Bytes of each unit of size, and its name.
 _SIZES = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
@@ -43,12 +44,6 @@ def counted(spread: Spread) -> str:
     """A count and its range, as `288 (240–528)`."""
     low, median, high = (f"{round(one):,}" for one in (spread.low, spread.median, spread.high))
     return median if low == high else f"{median} ({low}–{high})"
-
-
-def ranged(spread: Spread) -> str:
-    """A time and its range."""
-    low, median, high = (seconds(one) for one in (spread.low, spread.median, spread.high))
-    return median if low == high else f"{median} ({low} – {high})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,20 +109,25 @@ def measures(measured: Measured) -> Iterator[tuple[str, str]]:
     yield "", f"of one trial, {short(measured.config)}; others may take longer or less"
 
 
-def fleet_cells(fleet: PlannedFleet) -> list[str]:
-    """Workers, how long it takes, busy share, cost if there is a price, and why it ends."""
-    length = ranged(fleet.seconds) if fleet.seconds else counted(fleet.length)
-    cells = [f"{fleet.workers:,}", length, f"{fleet.busy.median:.0%}"]
-    if cost := fleet.cost:
-        cells.append(f"{number(cost.median)} ({number(cost.low)}–{number(cost.high)})")
-    return [*cells, counted(fleet.resource), fleet.ends]
+def fleet_table(plan: Forecast) -> tuple[list[str], list[list[str]]]:
+    """By number of workers: the heads of columns, and a row for each fleet."""
+    timed, priced = plan.seconds_per_unit is not None, plan.price is not None
+    several = len({fleet.resource for fleet in plan.fleets if fleet.ends != ALL}) > 1
+    heads = ["workers", "time" if timed else "as long as steps", "range", "busy"]
+    heads += [*(["cost"] if priced else []), *(["steps"] if several else []), "ends"]
+    rows = []
+    for fleet in plan.fleets:
+        shown = seconds if timed else _whole
+        length = fleet.length
+        cells = [f"{fleet.workers:,}", shown(length.median)]
+        cells += [f"{shown(length.low)} – {shown(length.high)}", f"{fleet.busy.median:.0%}"]
+        cells += [number(fleet.cost.median)] if fleet.cost else []
+        rows.append([*cells, *([_whole(fleet.resource.median)] if several else []), fleet.ends])
+    return heads, rows
 
 
-def fleet_heads(plan: Forecast) -> list[str]:
-    """What stands above these."""
-    time = "time" if plan.seconds_per_unit is not None else "as long as steps"
-    cost = ["cost"] if plan.price is not None else []
-    return ["workers", time, "busy", *cost, "steps", "ends"]
+def _whole(count: float) -> str:
+    return f"{round(count):,}"
 
 
 def _disk(plan: Forecast) -> str:

@@ -37,7 +37,7 @@ def test_the_terminal_shows_rungs_totals_fleets_and_warnings() -> None:
     assert "warning: no trial is expected to be trained up to max_t=64" in shown
     assert "note: median (range) of 10 plays" in shown
     header = next(line for line in shown.splitlines() if line.startswith("workers"))
-    assert header.split() == ["workers", "time", "busy", "cost", "steps", "ends"]
+    assert header.split() == ["workers", "time", "range", "busy", "cost", "ends"]
 
 
 def test_what_was_measured_is_told_and_without_it_lengths_are_steps() -> None:
