@@ -50,7 +50,7 @@ run: .venv/.for-run  ## tune workers/digits.py on this machine, with WORKERS=2
 test: .venv/.for-test  ## run all tests but the slow ones
 	$(BIN)/python -m pytest $(TESTS) -m "not slow" -n $(JOBS) --dist loadfile
 
-test-all: test .venv/.for-frameworks .venv/.for-browser .venv/.for-trackers .venv/.for-kubernetes  ## run the slow tests too, with PyTorch, frameworks, Chromium and kubectl
+test-all: test .venv/.for-frameworks .venv/.for-browser .venv/.for-trackers .venv/.for-kubernetes .venv/.for-slurm  ## run the slow tests too, with PyTorch, frameworks, Chromium, kubectl and Slurm
 	$(BIN)/python -m pytest $(TESTS) tests/browser -m "slow or browser"
 
 lint: .venv/.for-test  ## check style, format and types
@@ -136,6 +136,12 @@ flower: .venv/.for-run  ## watch BROKER at http://127.0.0.1:5555
 	@for name in $(BROWSERS); do command -v $$name && exit 0; done; \
 	  { apt-get update -qq && apt-get install -y -qq chromium > /dev/null; } \
 	  || { echo "no Chromium: install one, or set CHROMIUM to its path" >&2; exit 1; }
+	@touch $@
+
+.venv/.for-slurm: .venv/.for-test
+	@command -v slurmctld munged > /dev/null \
+	  || { apt-get update -qq && apt-get install -y -qq --no-install-recommends slurm-wlm munge > /dev/null; } \
+	  || { echo "no Slurm: install slurmctld, slurmd and munge" >&2; exit 1; }
 	@touch $@
 
 .venv/.for-trackers: .venv/.for-test

@@ -11,6 +11,7 @@ import ruamel.yaml
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 COMPOSE = DEPLOY / "compose"
+SLURM = DEPLOY / "slurm"
 SYSTEMD = DEPLOY / "systemd"
 KUBERNETES = DEPLOY / "kubernetes"
 

@@ -13,11 +13,19 @@ import ruamel.yaml
 
 from asha_queue.cli import root
 from asha_queue.store.rights import ROLES
-from tests.processes.deployment import COMPOSE, KUBERNETES, SYSTEMD, Compose, in_systemd, unit_lines
+from tests.processes.deployment import (
+    COMPOSE,
+    KUBERNETES,
+    SLURM,
+    SYSTEMD,
+    Compose,
+    in_systemd,
+    unit_lines,
+)
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
-READMES = [folder / "README.md" for folder in (COMPOSE, KUBERNETES, SYSTEMD)]
+READMES = [folder / "README.md" for folder in (COMPOSE, KUBERNETES, SLURM, SYSTEMD)]
 SCRIPTS = sorted(
     path
     for folder in ("workers", ".ci", "deploy")
