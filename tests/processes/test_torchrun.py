@@ -158,6 +158,7 @@ def test_a_drain_has_all_processes_end_in_one_epoch_and_the_trial_goes_on_from_i
     assert suspended["reached"] > 0
     assert (pairs.storage / suspended["checkpoint"]["path"] / "state.pt").exists()
     # it is back at once, on the other worker, and begins to report after what was reached
+    pairs.wait_for(uid, "started", 2, seconds=60)
     wait_until(lambda: '"step"' in log(pairs, uid, attempt=2), "it goes on", 60)
     assert log(pairs, uid, 2).partition('"step": ')[2].startswith(f"{suspended['reached'] + 1},")
     os.kill(ranks(pairs)[0].pid, signal.SIGKILL)
