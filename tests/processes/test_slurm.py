@@ -115,7 +115,7 @@ def test_in_a_real_slurm_tasks_near_their_time_limit_save_and_come_back(
             slurm.call("scontrol", "update", f"JobId={task}", "TimeLimit=10")
         site.hurry(0.001)
         wait_until(lambda: site.journal()[-1]["type"] == "finished", "it has finished", 90)
-        assert slurm.state(third)["JobState"] == "CANCELLED"
+        slurm.wait_for([third], JobState="CANCELLED")
         slurm.wait_for(tasks, JobState="COMPLETED")  # by themselves: nothing is left to train
         site.nothing_lost()
         slurm.call("scancel", head)
