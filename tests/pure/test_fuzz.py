@@ -52,8 +52,8 @@ from tests.pure.mutations import garbled, mutated, text_of
 from tests.pure.test_rules import CORRECT, EXPERIMENT
 
 #: Inputs for each parser in every test run, and in the slow one.
-FEW = 40
-MANY = 250
+FEW = 30
+MANY = 120
 #: Seconds that one input may take, on a busy machine.
 LONGEST = 20.0
 
