@@ -39,7 +39,7 @@ TESTS := tests/test_*.py tests/pure tests/server tests/processes tests/chaos tes
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-all lint bench bench-quality bench-peers bench-fleet bench-table bench-paper bench-disk bench-pages screenshots chaos chaos-figures worker coordinator submit flower
+.PHONY: help run test test-all lint bench bench-quality bench-peers bench-fleet bench-table bench-fairness bench-paper bench-disk bench-pages screenshots chaos chaos-figures worker coordinator submit flower
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ bench-fleet: .venv/.for-test $(FUNCTIONS:%=.peers/functions/%.npz)  ## measure h
 
 bench-table: .venv/.for-test  ## make a table for it in TABLES by real trainings, in some minutes
 	$(BIN)/python -m tests.benchmarks.quality.make_table $(TABLES)/digits.npz
+
+bench-fairness: .venv/.for-test  ## measure the shares of 50 experiments on 1,000 workers, in virtual time
+	$(BIN)/python -m tests.benchmarks.fairness
 
 bench-paper: .venv/.for-test  ## play the simulation of the paper against synchronous halving
 	$(BIN)/python -m tests.benchmarks.paper

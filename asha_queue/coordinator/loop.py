@@ -58,6 +58,7 @@ class Coordinator:
         self._fleet = fleet or Fleet(store)
         self._clock = self._fleet.clock
         self._queues = self.fold.specification.every_queue
+        self._known: dict[int, str] = {}  # the queue of each level
         #: Live workers that serve the experiment's queues, those that are set aside too.
         self.workers: list[Worker] = []
         #: The server's time at the last tick.
@@ -158,10 +159,14 @@ class Coordinator:
         search = self.fold.search
         wants = Counter[str]()
         if search.state == "open" and not search.budget.over(self._now):
-            room = {q: len(self._fleet.serving([q])) for q in self._queues}
             wants = self._open()
-            for decision in search.decide(Rooms(self._within(sum(room.values())), room, self._of)):
-                wants[self._of(decision.target)] += 1
+            room = {q: len(self._fleet.serving([q])) for q in self._queues}
+            total, new, first = self._within(sum(room.values())), 0, self._queues[0]
+            if search.plenty >= room[first]:  # not one by one: a thousand take a while
+                new, room[first] = room[first], 0
+            decisions = search.decide(Rooms(total, room, self._of))
+            wants.update(self._of(decision.target) for decision in decisions)
+            wants[first] += min(new, total - len(decisions))
         now = self._clock()
         seconds, self._settled = now - self._settled, now
         for queue, account in self._accounts.items():
@@ -208,7 +213,9 @@ class Coordinator:
             )
 
     def _of(self, target: int) -> str:
-        return self.fold.specification.queue_of(target)
+        if target not in self._known:
+            self._known[target] = self.fold.specification.queue_of(target)
+        return self._known[target]
 
     def _open(self) -> Counter[str]:
         """Open segments by queue."""

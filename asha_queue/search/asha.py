@@ -122,6 +122,13 @@ class Asha:
         return len(self._brackets)
 
     @property
+    def plenty(self) -> int:
+        """New trials that can be started whatever comes: none where brackets or a budget say
+        which."""
+        free = self._brackets.number == 1 and self.budget.limits.resource is None
+        return self._num_trials - self.started if free else 0
+
+    @property
     def outstanding(self) -> int:
         """Open segments."""
         return len(self._open)

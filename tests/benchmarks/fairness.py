@@ -296,3 +296,49 @@ def fifty(seed: int = 0, **fields: Any) -> list[Play]:
         Play(f"e{i:02}", unit * shortest, rng.choice([1.0, 1.0, 2.0, 4.0]), **fields)
         for i, unit in enumerate(units)
     ]
+
+
+def mixed() -> list[Play]:
+    """Experiments that join, leave, are limited, straggle, and share a class of GPUs."""
+    return [
+        Play("plain", 0.5),
+        Play("heavy", 2.0, weight=3.0, straggler=2.0),
+        Play("limited", 1.0, limit=3, straggler=1.0),
+        Play("late", 4.0, joins=60.0),
+        Play("short", 0.1, leaves=200.0),
+        Play("both", 0.7, queues={1: "asha", 4: "gpu"}),
+        Play("gpu-too", 2.0, weight=2.0, queues={1: "asha", 4: "gpu"}),
+    ]
+
+
+def row(what: str, world: World, queue: str, until: float) -> str:
+    """A line of the table: errors of the shares, waits, use of the workers, and what it costs."""
+    plays = [play for play in world.plays.values() if play.ideal[queue]]
+    errors = sorted(play.error(queue) for play in plays)
+    waits = max(play.waited[queue] for play in plays)
+    seconds = until - world.measures_from
+    used = sum(play.trained[queue] for play in plays) / (world.workers[queue] * seconds)
+    return (
+        f"{what:34} {errors[0]:+7.1%} {errors[-1]:+7.1%} {waits:10.1f} {used:7.1%} "
+        f"{1000 * world.cpu / until / len(plays):12.2f}"
+    )
+
+
+def main() -> None:
+    print(f"{'':34} {'least':>7} {'most':>7} {'longest':>10} {'':7} {'coordinator':>12}")
+    print(f"{'':34} {'share':>7} {'share':>7} {'wait (s)':>10} {'used':>7} {'(ms/s each)':>12}")
+    scenes: list[tuple[str, list[Play], dict[str, int], float, float]] = [
+        ("50 on 1,000 workers, 1:100", fifty(shortest=0.1), {"asha": 1000}, 60.0, 30.0),
+        ("50 on 10 workers, 1:100", fifty(shortest=0.01), {"asha": 10}, 400.0, 30.0),
+        ("7 that come and go, on 21 + 2", mixed(), {"asha": 21, "gpu": 2}, 320.0, 20.0),
+    ]
+    for what, plays, workers, until, since in scenes:
+        world = World(plays, workers)
+        world.measures_from = since
+        world.run(until)
+        for queue in workers:
+            print(row(f"{what} ({queue})", world, queue, until), flush=True)
+
+
+if __name__ == "__main__":
+    main()
