@@ -16,7 +16,7 @@ from asha_queue.result.trials import Best, Improvement, RungResult, RungSummary,
 from asha_queue.result.verdicts import Verdicts
 from asha_queue.search.budget import Clock
 from asha_queue.search.goal import Goal
-from asha_queue.search.limits import raised
+from asha_queue.search.limits import EXTENDABLE, raised
 from asha_queue.search.rung import number
 from asha_queue.specification import Specification
 from asha_queue.tally import Tally
@@ -357,7 +357,7 @@ class Result:
             {
                 name: value
                 for name, value in changed.items()
-                if raised(name, getattr(present, name, None), value, modes) > 0
+                if name in EXTENDABLE and raised(name, getattr(present, name), value, modes) > 0
             }
         )
         self._ladder = self._ladder.extended(self.specification.max_t)
