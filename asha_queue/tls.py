@@ -22,6 +22,12 @@ from asha_queue.errors import StoreError
 
 SCHEME: Final = "rediss://"
 FILES: Final = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
+#: Options of a URL, and the values that they may have; a file's path may be any.
+OPTIONS: Final[Mapping[str, tuple[str, ...]]] = {
+    **dict.fromkeys(FILES, ()),
+    "ssl_cert_reqs": ("required", "none"),
+    "ssl_check_hostname": ("true", "false"),
+}
 
 
 def is_tls(url: str) -> bool:
@@ -35,15 +41,13 @@ def options(url: str) -> dict[str, Any]:
         return {}
     found: dict[str, Any] = {"ssl_cert_reqs": "required", "ssl_check_hostname": True}
     for name, value in parse_qsl(urlsplit(url).query, keep_blank_values=True):
-        if name in FILES or (name == "ssl_cert_reqs" and value in ("required", "none")):
-            found[name] = value
-        elif name == "ssl_check_hostname" and value in ("true", "false"):
-            found[name] = value == "true"
-        else:
+        allowed = OPTIONS.get(name)
+        if allowed is None or (allowed and value not in allowed):
             raise StoreError(
                 f"{name}={value} in the broker's URL is not understood; its options are "
                 f"{'=PATH, '.join(FILES)}=PATH, ssl_cert_reqs=none, ssl_check_hostname=false"
             )
+        found[name] = value == "true" if name == "ssl_check_hostname" else value
     if ("ssl_certfile" in found) != ("ssl_keyfile" in found):
         raise StoreError("in the broker's URL, ssl_certfile and ssl_keyfile belong together")
     if found["ssl_cert_reqs"] == "none":

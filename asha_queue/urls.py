@@ -11,13 +11,10 @@ import re
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
+from asha_queue import tls
 from asha_queue.errors import StoreError
 from asha_queue.sentinel import Sentinels, is_sentinel
 
-#: What a connection by TLS may be told.
-TLS: Final = frozenset(
-    {"ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs", "ssl_check_hostname"}
-)
 #: The highest number of a server's database that is believed.
 DATABASES: Final = 10**6
 
@@ -52,10 +49,11 @@ def server_url(text: str) -> str:
     for name, value in parse_qsl(parts.query, keep_blank_values=True):
         if name in ("username", "password"):
             raise _wrong("write user and password before the host")
-        if parts.scheme != "rediss" or name not in TLS:
-            raise _wrong(f"of options rediss:// alone has some, {', '.join(sorted(TLS))}")
-        if name == "ssl_cert_reqs" and value not in ("required", "optional", "none"):
-            raise _wrong("ssl_cert_reqs must be required, optional or none")
+        if parts.scheme != "rediss" or name not in tls.OPTIONS:
+            raise _wrong(f"of options rediss:// alone has some, {', '.join(tls.OPTIONS)}")
+        allowed = tls.OPTIONS[name]
+        if allowed and value not in allowed:
+            raise _wrong(f"{name} must be {' or '.join(allowed)}")
     return text
 
 
