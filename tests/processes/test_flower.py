@@ -31,7 +31,7 @@ from asha_queue.dashboard.experiments import ROWS, Experiments
 from asha_queue.dashboard.templates import with_tab
 from asha_queue.specification import Specification
 from asha_queue.store import connect
-from asha_queue.store.contract import Read, Store
+from asha_queue.store.contract import Read, ScheduledSegment, Store
 from asha_queue.store.memory import MemoryStore
 from asha_queue.views import number
 from tests.conftest import answers, free_port, wait_until
@@ -151,6 +151,41 @@ def test_the_list_shows_what_the_journals_say(running: Running, store: Store) ->
     assert f"loss {number(best['metrics']['loss'])}" in text
     assert "30 of 30" in text
     assert text.count(">finished<") == 3
+
+
+def test_slots_and_classes_are_shown_with_a_sentence_on_who_gets_the_next_one(
+    running: Running, store: Store
+) -> None:
+    """Of two experiments on classes of machines, which only their leaders know of."""
+    claims = {"wants": 5, "holds": 0, "open": 1, "owed": 2.0, "first": 0}
+    names = ("classes", "others")
+    queues = {"1": "cpu", "9": "gpu"}
+    uids = [submit(store, name=name, queues=queues) for name in names]
+    store.beat("cpu0@shown", {"queues": ["cpu"]})
+    try:
+        for uid in uids:
+            store.schedule(
+                uid, store.describe(uid).last, "r", [ScheduledSegment(0, 0, 0, 1, {"x": 0.5})]
+            )
+            store.lead(uid, "me", 5, {"cpu": claims})
+        _, text = get(f"{running.url}/experiments")
+        rows = cells(text, "asha-slots")
+        assert [row[:3] for row in rows] == [["cpu", "classes", "1"], ["cpu", "others", "1"]]
+        assert sorted(row[-1] for row in rows) == ["", "1 due"]
+        assert "The next slot of cpu goes to classes: it holds 0 of its 1" in text
+        _, text = get(f"{running.url}/experiments/classes")
+        assert cells(text, "asha-classes") == [
+            ["cpu", "1", "1", "0", "1"],
+            ["gpu", "9", "0", "0", "none"],
+        ]
+        assert "no live worker serves queue gpu, where segments from level 9 on" in text
+        _, text = get(f"{running.url}/experiments/classes/trials/0")
+        assert "queued" in cells(text, "asha-attempts")[0][2]
+        assert "on cpu" in cells(text, "asha-attempts")[0][2]
+    finally:
+        store.leave("cpu0@shown")
+        for uid in uids:
+            store.delete(uid)
 
 
 def test_the_page_of_an_experiment_shows_its_rungs_best_and_trials(
