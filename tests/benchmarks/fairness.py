@@ -162,7 +162,7 @@ class World:
 
     def join(self, play: Play) -> None:
         made = play.specification
-        play.uid = self.store.submit(uuid.uuid4().hex, made.name, made.to_json())
+        play.uid = self.store.submit(f"u{len(self._of):04}", made.name, made.to_json())
         self._of[play.uid] = play
         fleet = self._fleets[len(self._of) % len(self._fleets)]
         self.coordinators[play.uid] = Coordinator(self.store, self.broker, play.uid, fleet)
@@ -191,7 +191,7 @@ class World:
         due = {uid}
         while due:
             began = time.process_time()
-            for one in due:
+            for one in sorted(due):  # the same in every run
                 while self.coordinators[one].turn():
                     self.turns += 1
             self.cpu += time.process_time() - began
