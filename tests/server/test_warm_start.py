@@ -259,7 +259,7 @@ def test_what_cannot_be_learnt_from_is_told_in_one_line_before_anything_is_delet
             "its journal does not begin with `submitted`: its start is missing",
         ),
         (['{"v": 1, "id": "1-0", "at": 0, "type": "submitted"}', ""], "its journal is malformed"),
-        (['{"v": 99, "id": "1-0", "at": 0, "type": "submitted"}', ""], "update asha-queue"),
+        (['{"v": 99, "id": "1-0", "at": 0, "type": "submitted"}', ""], "upgrade asha-queue"),
     ],
 )
 def test_a_journal_that_is_none_is_refused_by_its_path(
