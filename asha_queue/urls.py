@@ -38,7 +38,8 @@ def server_url(text: str) -> str:
     except ValueError:
         raise _wrong(f"its host or its port is none; {_PASSWORD}") from None
     if parts.scheme not in ("redis", "rediss") or not text.isprintable():
-        raise _wrong("it must begin with redis://, rediss:// or sentinel://")
+        begins = f" and not with {parts.scheme}://" if parts.scheme and "://" in text else ""
+        raise _wrong(f"it must begin with redis://, rediss:// or sentinel://{begins}")
     if "@" in parts.path + parts.query + parts.fragment or parts.fragment:
         raise _wrong(_PASSWORD)
     if not host or port == 0:

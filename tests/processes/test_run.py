@@ -235,7 +235,7 @@ def test_a_program_that_fails_is_tried_again_and_the_others_go_on(directory: Dir
             "gone.py",
         ),
         (["run", "exp.py", "--workers", "2", "--broker", "redis://127.0.0.1:1/0"], None, "workers"),
-        (["run", "exp.py", "--broker", "http://127.0.0.1/"], None, "http://127.0.0.1/"),
+        (["run", "exp.py", "--broker", "http://127.0.0.1/"], None, "not with http://"),
         (["run", "exp.py", "--broker", "redis://127.0.0.1:1/0"], None, "127.0.0.1:1"),
         (["status"], None, "no broker given"),
         (["check", "nothing.jsonl"], None, "no such file: nothing.jsonl"),
