@@ -59,6 +59,11 @@ class CheckpointUnreachable(CheckpointError):
     """Raised when a checkpoint's folder cannot be read from this node."""
 
 
+class ModelError(AshaQueueError):
+    """Raised when the best models of an experiment cannot be taken out: there are none, or the
+    folder for them is not to be used."""
+
+
 class ChoiceError(AshaQueueError):
     """Raised when trials are asked for by a state, a name or a word that is none."""
 

@@ -28,6 +28,7 @@ ORDER = [
     "dashboard",
     "handle",
     "logs",
+    "models",
     "node",
     "training",
     "coordinator",

@@ -194,6 +194,23 @@ class Checkpoints:
         manifest.verify(folder, checkpoint["digest"])
         return folder
 
+    def copy(self, checkpoint: Mapping[str, Any], target: Path) -> None:
+        """Copies a checkpoint's files, and its manifest, to `target`, a folder that is not there
+        yet; compares what has come there.
+
+        Raises what `verify` does, and OSError when `target` cannot be written.
+        """
+        folder = self.verify(checkpoint)
+        target.mkdir(parents=True)
+        try:
+            names = manifest.listed((folder / manifest.NAME).read_bytes(), folder)
+            for name in (*names, manifest.NAME):
+                (target / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(folder / name, target / name)
+        except FileNotFoundError as error:
+            raise CheckpointCorrupt(f"{error.filename} is missing") from None
+        manifest.verify(target, checkpoint["digest"])
+
     def restore(self, checkpoints: Sequence[Mapping[str, Any]]) -> Restored:
         """The newest good one of `checkpoints` (newest last), or none of them.
 

@@ -27,6 +27,7 @@ VERBS = {
     "extend": "give an experiment more trials or a higher top",
     "retry": "try failed trials again",
     "drain": "have a worker or a host hand back its work and end",
+    "best": "take an experiment's best model out, into a folder",
     "export": "print an experiment's journal",
     "restore": "rebuild an experiment that its server has lost, from its journal",
     "report": "write an HTML file with all figures of an experiment",

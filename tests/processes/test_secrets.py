@@ -210,11 +210,12 @@ VERBS = [
     *(("status",), ("status", "quick"), ("status", "quick", "3"), ("status", "nobody")),
     *(("doctor",), ("logs", "quick", "3"), ("export", "quick"), ("check", "quick")),
     *(("report", "quick"), ("pause", "quick"), ("resume", "quick"), ("cancel", "quick")),
+    *(("best", "quick", "taken"), ("best", "nobody", "taken")),
     *(("extend", "quick", "--max-t", "3"), ("retry", "quick", "9"), ("drain", "nobody")),
     *(("restore", "asha-runs/quick/journal.jsonl"), ("delete", "nobody", "--yes"), ("version",)),
     *(("submit", "told.toml"), ("coordinator", "--nonsense"), ("flower", "--nonsense=1")),
 ]
-JSON_VERBS = {"status", "doctor", "check", "logs", "restore", "drain", "submit"}
+JSON_VERBS = {"best", "status", "doctor", "check", "logs", "restore", "drain", "submit"}
 PAGES = [
     *("/", "/workers", "/tasks", "/broker", "/metrics", "/healthcheck", "/experiments"),
     *("/experiments/quick", "/experiments/quick/trials/3", "/experiments/told"),

@@ -5,6 +5,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -82,6 +83,19 @@ def call(broker: str, *arguments: str) -> Result:
 def elsewhere() -> None:
     """From here on this is another machine: its cache is empty."""
     shutil.rmtree(cache_folder())
+
+
+def test_the_best_model_is_taken_out_on_any_machine(
+    experiment: dict[str, Any], broker: str, tmp_path: Path
+) -> None:
+    elsewhere()
+    said = call(broker, "best", "sums", str(tmp_path / "model"))
+    assert said.exit_code == 0, said.output
+    assert (tmp_path / "model/checkpoint/weights").read_bytes() == b"w" * 1000
+    assert json.loads((tmp_path / "model/trial.json").read_text())["config"] == {"x": 0.5}
+    again = call(broker, "best", "sums", str(tmp_path / "other"), "--storage", "s3://rums/here")
+    assert "s3://rums" in str(again.exception)
+    assert not (tmp_path / "other").exists()
 
 
 def test_the_log_of_an_ended_attempt_is_read_on_any_machine(
