@@ -220,7 +220,6 @@ def test_an_experiment_of_all_roles_by_tls(fleet: Fleet) -> None:
     fleet.call("client", "delete", "quick", "--yes")
     store.close()
     assert set(server.denied()) <= {
-        "client: command config|get (toplevel)",
         # when it had forgotten them: it was the coordinator's to bring them
         "client: command script|load (toplevel)",
         "worker: command script|load (toplevel)",
