@@ -26,10 +26,19 @@ def certificates(folder: Path, *hosts: str, **environment: str) -> Path:
 
 
 class TlsPort:
-    """Listens on a port of 127.0.0.1 and forwards to the port `target`, in a process of its own."""
+    """Listens on a port, 0 for a free one, and forwards to the port `target` of 127.0.0.1, in a
+    process of its own."""
 
-    def __init__(self, folder: Path, target: int, ask_for_theirs: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        target: int,
+        ask_for_theirs: bool = False,
+        address: str = "127.0.0.1",
+        port: int = 0,
+    ) -> None:
         command = [sys.executable, __file__, str(folder), str(target), "ask" * ask_for_theirs]
+        command += [address, str(port)]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE)
         assert self._process.stdout
         self.port = int(self._process.stdout.readline())
@@ -39,7 +48,7 @@ class TlsPort:
             self._process.kill()
 
 
-async def _serve(folder: Path, target: int, ask_for_theirs: bool) -> None:
+async def _serve(folder: Path, target: int, ask_for_theirs: bool, address: str, port: int) -> None:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(folder / "server.crt", folder / "server.key")
     if ask_for_theirs:
@@ -56,7 +65,7 @@ async def _serve(folder: Path, target: int, ask_for_theirs: bool) -> None:
 
     # handshakes that are refused are what tests want
     asyncio.get_running_loop().set_exception_handler(lambda *_: None)
-    server = await asyncio.start_server(met, "127.0.0.1", 0, ssl=context)
+    server = await asyncio.start_server(met, address, port, ssl=context)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 
@@ -71,4 +80,5 @@ async def _pass(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> Non
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(Path(sys.argv[1]), int(sys.argv[2]), bool(sys.argv[3])))
+    at = sys.argv[4], int(sys.argv[5])
+    asyncio.run(_serve(Path(sys.argv[1]), int(sys.argv[2]), bool(sys.argv[3]), *at))

@@ -47,6 +47,14 @@ class Network:
         named = f'hostname {name} && exec "$@"'
         return ["ip", "netns", "exec", namespace, "unshare", "--uts", "sh", "-c", named, "sh"]
 
+    def unplug(self, name: str) -> None:
+        """Takes a host's cable down: nothing that it sends arrives any more."""
+        _ip("link", "set", self._cable(self._hosts.index(name)), "down")
+
+    def processes(self, name: str) -> list[int]:
+        """The ids of all that runs on a host."""
+        return [int(pid) for pid in _ip("netns", "pids", f"{self._tag}-{name}").split()]
+
     def _cable(self, number: int) -> str:
         return f"{self._bridge}{number}"
 
@@ -70,5 +78,6 @@ def network() -> Iterator[Network | None]:
         made.end()
 
 
-def _ip(*words: str) -> None:
-    subprocess.run(["ip", *words], check=True, capture_output=True)
+def _ip(*words: str) -> str:
+    done = subprocess.run(["ip", *words], check=True, capture_output=True, text=True)
+    return done.stdout
