@@ -29,6 +29,8 @@ def publish_due(
         for queue, group in by_queue.items():
             publisher.publish(uid, group, queue)
             store.published(uid, [(s.trial, s.rung, s.attempt) for s in group])
+        if len(segments) < BATCH:
+            return
 
 
 def ensure_wanted(store: Store, uid: str, workers: Mapping[str, Sequence[Worker]]) -> None:
