@@ -32,13 +32,11 @@ from asha_queue.specification import Specification
 from asha_queue.storage import AnyStorage, opened
 from asha_queue.storage.patience import QUICK
 from asha_queue.store import journal
-from asha_queue.store.contract import Store
+from asha_queue.store.contract import PIECE, Store
 from asha_queue.store.journal import dump
 from asha_queue.views import best_file
 
 JOURNAL_FILE = "journal.jsonl"
-#: Entries that are followed in one piece.
-PIECE = 1000
 #: Seconds until files are written anew that could not be written.
 AGAIN = 10.0
 #: The files are written so many times more seldom than it takes to write them.

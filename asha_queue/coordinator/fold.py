@@ -17,7 +17,7 @@ from asha_queue.result import Result
 from asha_queue.samplers import Suggestions
 from asha_queue.search.asha import Asha
 from asha_queue.specification import Specification
-from asha_queue.store.contract import Snapshot, Store
+from asha_queue.store.contract import PIECE, Snapshot, Store
 from asha_queue.store.journal import decides
 
 #: Entries after which the next snapshot is due, and as part of the trials started: what a new
@@ -77,12 +77,12 @@ class Fold:
                 self._begin()
                 news = True
                 continue
-            if not read.entries:
-                return news
             for entry in read.entries:
                 self._apply(entry)
             self._since += len(read.entries)
-            news = True
+            news = news or bool(read.entries)
+            if len(read.entries) < PIECE:
+                return news
 
     def keep(self) -> None:
         """Leaves a snapshot in the store, if much was folded since the last one."""

@@ -25,7 +25,7 @@ experiment's unit (steps).
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from asha_queue.store.data import (
     Attendant,
@@ -51,6 +51,7 @@ from asha_queue.store.data import (
 )
 
 __all__ = [
+    "PIECE",
     "Attendant",
     "Changed",
     "Claim",
@@ -73,6 +74,9 @@ __all__ = [
     "Worker",
     "Written",
 ]
+
+#: Entries of a journal that are read in one go.
+PIECE: Final = 1000
 
 
 class Store(Protocol):

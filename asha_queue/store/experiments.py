@@ -10,6 +10,7 @@ from asha_queue.settings import FORMAT
 from asha_queue.store import journal, keys
 from asha_queue.store.connection import Part
 from asha_queue.store.contract import (
+    PIECE,
     Claimant,
     Decided,
     Description,
@@ -117,7 +118,7 @@ class Experiments(Part):
             for trial, bracket, rung, target, attempt, config in rows
         ]
 
-    def read(self, uid: str, seen: str, count: int = 1000) -> Read:
+    def read(self, uid: str, seen: str, count: int = PIECE) -> Read:
         rows = self._connection.find(
             uid, "read", [keys.experiment(uid), keys.journal(uid)], seen or "0-0", count
         )

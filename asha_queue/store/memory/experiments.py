@@ -7,6 +7,7 @@ from asha_queue import formats, settings
 from asha_queue.errors import ProtocolError
 from asha_queue.search.rooms import queues_of
 from asha_queue.store.contract import (
+    PIECE,
     Claimant,
     Decided,
     Description,
@@ -90,7 +91,7 @@ class Experiments(Fleet):
         experiment.state, experiment.request, experiment.ending = "finished", request, False
         return "ok"
 
-    def read(self, uid: str, seen: str, count: int = 1000) -> Read:
+    def read(self, uid: str, seen: str, count: int = PIECE) -> Read:
         entries = self._find(uid).journal
         newest = range(len(entries) - 1, -1, -1) if seen not in ("", "0-0") else ()
         place = next((i for i in newest if entries[i]["id"] == seen), -1)
