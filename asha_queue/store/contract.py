@@ -145,7 +145,7 @@ class Store(Protocol):
 
     # -- the journal ---------------------------------------------------------------------------
 
-    def read(self, uid: str, seen: str, count: int = 1000) -> Read:
+    def read(self, uid: str, seen: str, count: int = PIECE) -> Read:
         """At most `count` entries after the id `seen` ("" or "0-0": from the start). Raises
         `NewerFormat` if one of them is a newer version's."""
 
@@ -186,9 +186,17 @@ class Store(Protocol):
     # -- one segment ---------------------------------------------------------------------------
 
     def claim(
-        self, uid: str, trial: int, rung: int, attempt: int, claim: str, worker: str
+        self,
+        uid: str,
+        trial: int,
+        rung: int,
+        attempt: int,
+        claim: str,
+        worker: str,
+        ready: bool = False,
     ) -> Claim:
-        """Takes a queued segment; `claim` is a random id drawn by the caller."""
+        """Takes a queued segment; `claim` is a random id drawn by the caller. If it is `ready` and
+        there is no checkpoint to verify, the segment is started, too."""
 
     def start(
         self, uid: str, trial: int, token: int, start: int, dropped: Sequence[str] = ()

@@ -106,9 +106,10 @@ class Claim:
     """The answer to a claim.
 
     "run": train from `start` (the resource of the newest checkpoint, or 0) to `target`, call
-    `start` first. "completed": a checkpoint stood at the target and its metrics were journalled.
-    "refused": `reason` is a sentence for the log. "aside": this worker is set aside for `reason`,
-    and shall ask for nothing for `aside_for` seconds. Other fields are empty unless it is "run".
+    `start` first unless it has `begun`. "completed": a checkpoint stood at the target and its
+    metrics were journalled. "refused": `reason` is a sentence for the log. "aside": this worker is
+    set aside for `reason`, and shall ask for nothing for `aside_for` seconds. Other fields are
+    empty unless it is "run".
     """
 
     outcome: Literal["run", "completed", "refused", "aside"]
@@ -123,6 +124,7 @@ class Claim:
     #: Newest last, each {"path", "resource", "metrics", "bytes", "digest"}.
     checkpoints: list[Json] = field(default_factory=list)
     aside_for: float = 0.0
+    begun: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,10 +23,18 @@ class Segments(Part):
     """The methods of `Store` that take one segment."""
 
     def claim(
-        self, uid: str, trial: int, rung: int, attempt: int, claim: str, worker: str
+        self,
+        uid: str,
+        trial: int,
+        rung: int,
+        attempt: int,
+        claim: str,
+        worker: str,
+        ready: bool = False,
     ) -> Claim:
         where = [keys.experiment(uid), keys.SEEN, keys.TROUBLES, keys.ASIDE]
-        answer = self._connection.run("claim", where, trial, rung, attempt, claim, worker)
+        arguments = (trial, rung, attempt, claim, worker, int(ready))
+        answer = self._connection.run("claim", where, *arguments)
         if answer[0] == "refused":
             return Claim("refused", reason=answer[1])
         if answer[0] == "aside":
@@ -44,6 +52,7 @@ class Segments(Part):
             start=checkpoints[-1]["resource"] if checkpoints else 0,
             config=journal.decode(answer[6]),
             checkpoints=checkpoints,
+            begun=answer[8] == "1",
         )
 
     def start(

@@ -52,6 +52,7 @@ def run_segment(site: Site, message: Message) -> Ending:
                 message.attempt,
                 claim_id,
                 site.worker,
+                ready=True,
             )
         )
         if claim.outcome == "aside":

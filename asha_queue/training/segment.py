@@ -123,7 +123,7 @@ class ClaimedSegment:
                 reason,
             )
         start = partial(self._fenced, self._store.start, restored.resource, restored.dropped)
-        if answered(start) != "ok":
+        if not self._claim.begun and answered(start) != "ok":
             return Ending("not run: it was given to another worker")
         self._site.rest.over()
         if self._claim.attempt > 1:

@@ -382,6 +382,23 @@ def test_the_same_claim_gets_the_same_answer(store: Store) -> None:
     assert [segment.token for segment in store.running(UID)] == [claimed.token]
 
 
+def test_a_claim_with_nothing_to_verify_is_started_if_it_is_ready(store: Store) -> None:
+    schedule(store, new(0), new(1), new(2))
+    claimed = store.claim(UID, 0, 0, 1, "c0", "a", ready=True)
+    assert claimed.begun
+    assert claimed == store.claim(UID, 0, 0, 1, "c0", "a", ready=True)
+    [started] = [entry for entry in entries(store) if entry["type"] == "started"]
+    about = {"trial": 0, "rung": 0, "attempt": 1, "worker": "a", "start": 0}
+    assert started.items() >= {**about, "token": claimed.token}.items()
+    assert store.start(UID, 0, claimed.token, 0) == "ok"
+    assert store.complete(UID, 0, claimed.token, outcome(checkpoint=saved(1))) == "ok"
+    schedule(store, promotion(0, 1, 4))
+    verifying = store.claim(UID, 0, 1, 1, "c1", "a", ready=True)
+    assert (verifying.start, verifying.begun) == (1, False)
+    assert not store.claim(UID, 1, 0, 1, "c2", "a").begun
+    assert [entry["type"] for entry in entries(store)].count("started") == 1
+
+
 @pytest.mark.parametrize(
     ("message", "reason"),
     [

@@ -176,16 +176,21 @@ class Interleavings(RuleBasedStateMachine):
 
     def claim(self, message: tuple[int, int, int], worker: str, doubled: bool) -> None:
         claim = next(self.fresh)
-        answer = self.ask(doubled, "claim", UID, *message, claim, worker)
+        trial, rung, attempt = message
+        ready = (trial + attempt) % 2 == 0
+        answer = self.ask(doubled, "claim", UID, *message, claim, worker, ready)
         if answer["outcome"] != "run":
             return
-        trial, rung, attempt = message
+        assert answer["begun"] == (ready and not answer["checkpoints"])
         token = answer["token"]
         for number, (_, names) in enumerate(self.call.sides):
             self.tokens[number, trial].append(names.value(token))
         target, step, checkpoints = answer["target"], answer["start"], answer["checkpoints"]
         self.hands.append(
-            Hand(trial, rung, attempt, claim, worker, token, target, step, checkpoints)
+            Hand(
+                *(trial, rung, attempt, claim, worker, token, target, step, checkpoints),
+                started=answer["begun"],
+            )
         )
 
     # -- what honest parties do, a few calls at a time ------------------------------------------

@@ -22,7 +22,14 @@ class Segments(Fleet):
     """The methods of `Store` that take one segment."""
 
     def claim(
-        self, uid: str, trial: int, rung: int, attempt: int, claim: str, worker: str
+        self,
+        uid: str,
+        trial: int,
+        rung: int,
+        attempt: int,
+        claim: str,
+        worker: str,
+        ready: bool = False,
     ) -> Claim:
         experiment = self.memory.experiments.get(uid)
         if experiment is None:
@@ -55,6 +62,8 @@ class Segments(Fleet):
             )
             return Claim("completed")
         r.state, r.deadline = "RUNNING", experiment.clock + microseconds(settings.LEASE)
+        if ready and not r.checkpoints:
+            self._begin(experiment, r, 0)
         return _run(r)
 
     def _avoids(self, r: Record, worker: str) -> bool:
@@ -88,15 +97,18 @@ class Segments(Fleet):
             what = f"corrupt checkpoints dropped, training goes on from {start}: "
             warning = {"trial": trial, "rung": r.rung, "what": what + ", ".join(dropped)}
             experiment.append(self.clock(), "warning", warning)
+        self._begin(experiment, r, start)
+        return "ok"
+
+    def _begin(self, experiment: Experiment, r: Record, start: int) -> None:
         if r.evicted > start:
             what = f"its checkpoint at {r.evicted} was evicted, it trains again from {start}"
-            again = {"trial": trial, "rung": r.rung, "what": what}
+            again = {"trial": r.trial, "rung": r.rung, "what": what}
             experiment.append(self.clock(), "warning", again)
         r.evicted = 0
-        experiment.append(self.clock(), "started", {**r.head(token, r.worker), "start": start})
-        r.started = token
+        experiment.append(self.clock(), "started", {**r.head(r.token, r.worker), "start": start})
+        r.started = r.token
         experiment.refusals.pop(r.worker, None)
-        return "ok"
 
     def renew(self, uid: str, trial: int, token: int) -> Renewed:
         experiment = self.memory.experiments.get(uid)
@@ -316,6 +328,7 @@ def _run(r: Record) -> Claim:
         start=r.reached,
         config=clean(r.config),
         checkpoints=[clean(saved.checkpoint) for saved in r.checkpoints],
+        begun=r.started == r.token,
     )
 
 

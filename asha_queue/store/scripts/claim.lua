@@ -1,5 +1,5 @@
--- claim(experiment, seen, troubles, aside; trial, rung, attempt, claim, worker)
---     → {'run', token, bracket, rung, target, attempt, config, {checkpoint …}}
+-- claim(experiment, seen, troubles, aside; trial, rung, attempt, claim, worker, ready)
+--     → {'run', token, bracket, rung, target, attempt, config, {checkpoint …}, begun}
 --     | {'completed'} | {'refused', reason} | {'aside', reason, for how many µs}
 --
 -- KEYS[1]  the experiment's hash; writes the record, `queued`, `running`, the journal
@@ -9,6 +9,8 @@
 -- ARGV[1…3] what the message says: trial, rung, attempt
 -- ARGV[4]  random id of this claim: asking again gives the same answer
 -- ARGV[5]  the worker's name
+-- ARGV[6]  '1': where there is no checkpoint to verify, the claim is started, too, as by `start`;
+--          the answer's `begun` is '1' then
 --
 -- Token = max(last token of the trial + 1, server time in µs): it grows even when the store was
 -- rolled back to before the last one. A checkpoint at the target completes the segment at once: its
@@ -19,19 +21,19 @@
 -- worker while another lives. That, and what a worker that is set aside has asked for, is due again
 -- in REFUSED_AGAIN: not at once, or the mark of the publication just taken would put it off by more.
 
-local trial, rung, attempt, claim, worker = unpack(ARGV)
+local trial, rung, attempt, claim, worker, ready = unpack(ARGV)
 
 local state, clock, ending = unpack(redis.call('HMGET', experiment, 'state', 'clock', 'ending'))
 if not state then return {'refused', 'the experiment is unknown: it was deleted or lost'} end
 local r = record(trial)
 if not r then return {'refused', 'trial ' .. trial .. ' was never scheduled'} end
 
-local function run(token)
+local function run(token, begun)
   return {'run', token, r.bracket, r.rung, r.target, r.attempt, redis.call('HGET', r.key, 'config'),
-    redis.call('LRANGE', r.checkpoints, 0, -1)}
+    redis.call('LRANGE', r.checkpoints, 0, -1), begun and '1' or '0'}
 end
 
-if r.state == 'RUNNING' and r.claim == claim then return run(r.token) end
+if r.state == 'RUNNING' and r.claim == claim then return run(r.token, r.started == r.token) end
 if r.ended_claim == claim and r.ended_how == 'found' then return {'completed'} end
 if state ~= 'open' then return {'refused', 'the experiment is ' .. state} end
 if ending == '1' then return {'refused', 'the experiment is ending'} end
@@ -81,4 +83,9 @@ if found and found.resource == r.target then
 end
 redis.call('HSET', r.key, 'state', 'RUNNING')
 redis.call('ZADD', running, digits(clock + LEASE), trial)
-return run(token)
+local begun = ready == '1' and not found
+if begun then
+  r.worker = worker
+  begin(r, token, '0')
+end
+return run(token, begun)

@@ -152,6 +152,17 @@ local function head(r, token, worker)
     ',"token":' .. token .. ',"worker":' .. cjson.encode(worker) .. ','
 end
 
+-- Journals that a claim trains from `start`: what it restores was verified, or there is nothing.
+local function begin(r, token, start)
+  if count(r, 'evicted') > tonumber(start) then
+    append('warning', '"trial":' .. r.trial .. ',"rung":' .. r.rung .. ',"what":' .. cjson.encode(
+      'its checkpoint at ' .. r.evicted .. ' was evicted, it trains again from ' .. start))
+  end
+  append('started', head(r, token, r.worker) .. '"start":' .. start)
+  redis.call('HSET', r.key, 'started', token, 'evicted', 0)
+  redis.call('HDEL', experiment .. ':refusals', r.worker)
+end
+
 -- Whether this is the restore that was begun last, and not ended.
 local function restoring(request)
   return absent() and redis.call('HGET', experiment .. ':restoring', 'request') == request

@@ -36,11 +36,5 @@ if #ARGV > 3 then
     'corrupt checkpoints dropped, training goes on from ' .. start .. ': ' ..
     table.concat(ARGV, ', ', 4)))
 end
-if count(r, 'evicted') > tonumber(start) then
-  append('warning', '"trial":' .. trial .. ',"rung":' .. r.rung .. ',"what":' .. cjson.encode(
-    'its checkpoint at ' .. r.evicted .. ' was evicted, it trains again from ' .. start))
-end
-append('started', head(r, token, r.worker) .. '"start":' .. start)
-redis.call('HSET', r.key, 'started', token, 'evicted', 0)
-redis.call('HDEL', experiment .. ':refusals', r.worker)
+begin(r, token, start)
 return 'ok'
