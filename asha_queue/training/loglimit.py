@@ -52,25 +52,29 @@ class LogLimit:
     def __init__(self) -> None:
         self._logs: dict[Path, _Log] = {}
         self._changed = threading.Condition()
+        #: Whether the thread waits for a log, and not for the time of its next look.
+        self._idle = False
         threading.Thread(target=self._look, name="log limit", daemon=True).start()
 
     def begin(self, path: Path) -> None:
         """Looks after this file, which may not be there yet."""
         with self._changed:
             self._logs[path] = _Log()
-            self._changed.notify()
+            if self._idle:
+                self._changed.notify()
 
     def end(self, path: Path) -> None:
-        """Looks at it for the last time."""
+        """Looks at it for the last time, soon."""
         with self._changed:
             if path in self._logs:
                 self._logs[path].ended = True
-                self._changed.notify()
 
     def _look(self) -> None:
         while True:
             with self._changed:
+                self._idle = True
                 self._changed.wait_for(lambda: self._logs)
+                self._idle = False
                 logs = dict(self._logs)
                 ended = [path for path, log in logs.items() if log.ended]
             fast = False
@@ -84,8 +88,7 @@ class LogLimit:
             with self._changed:
                 for path in ended:
                     del self._logs[path]
-                if not any(log.ended for log in self._logs.values()):
-                    self._changed.wait(LOOK_SOON if fast else LOOK_EVERY)
+                self._changed.wait(LOOK_SOON if fast else LOOK_EVERY)
 
 
 def shorten(path: Path, log: _Log) -> int:

@@ -4,6 +4,8 @@ Rules
 
 * The program is found and compared, and the storage reached, before the claim, so that a node that
   cannot run it takes nothing. The keeper watches its import, which may end this process or hang.
+* The next segment of the same experiment has the function that this process has loaded already,
+  whatever has become of its file. The files of a command are compared each time: it reads them.
 * What a newer version has written is left to workers that are as new.
 * The keeper hears of the claim before the store does: whatever happens to this process after that,
   the claim is given back.
@@ -77,11 +79,17 @@ def run_segment(site: Site, message: Message) -> Ending:
 
 def _load(site: Site, message: Message, specification: dict[str, Any]) -> Callable[..., object]:
     """The program, imported while the keeper looks on; raises ProgramError if it cannot be."""
+    if site.loaded and site.loaded[0] == message.uid:
+        return site.loaded[1]
+    site.loaded = None
     process = os.getpid()
     site.line.loading(message.uid, message.trial, message.rung, message.attempt)
     site.pulse.begin(0, None)
     try:
-        return dialects.program(specification, site.roots)
+        program = dialects.program(specification, site.roots)
+        if not specification.get("command"):
+            site.loaded = message.uid, program
+        return program
     except ProgramError:
         raise
     except BaseException as error:

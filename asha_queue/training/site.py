@@ -70,6 +70,8 @@ class Site:
     rest: Rest
     #: Experiments by uid; their specification never changes.
     known: dict[str, Description] = field(default_factory=dict)
+    #: The experiment (uid) whose program was loaded last, and its function.
+    loaded: tuple[str, Callable[..., object]] | None = None
     #: Those (uids) of which was said that they save no checkpoint.
     warned: set[str] = field(default_factory=set)
     #: Storages that were reached, by path or URL.
