@@ -21,9 +21,19 @@ RECONNECT_MAX = 2.0
 log = logging.getLogger("asha_queue")
 
 
+#: Seconds for which events about tasks are gathered, and then sent as one.
+GATHER = 0.1
+
+
 class SegmentConsumer(Consumer):  # type: ignore[misc]  # Celery ships no types
     """Comes back soon after an outage of the broker (Celery lets half a minute pass after a long
-    one), and asks no other workers who they are, which takes a second each time."""
+    one), and asks no other workers who they are, which takes a second each time.
+
+    Events are sent behind the tasks. Celery would send the three of each task one by one, between
+    two tasks, which costs the worker nearly half of its time when segments are short.
+    """
+
+    _sent_by = 0.0
 
     def __init__(self, *args: Any, worker_options: dict[str, Any], **kwargs: Any) -> None:
         options = worker_options | {"without_gossip": True, "without_mingle": True}
@@ -37,6 +47,12 @@ class SegmentConsumer(Consumer):  # type: ignore[misc]  # Celery ships no types
             interval_max=RECONNECT_MAX,
         )
         return super().ensure_connected(conn)
+
+    def on_send_event_buffered(self) -> None:
+        now = time.monotonic()
+        if now >= self._sent_by:  # not asked for, or forgotten when the connection was made anew
+            self._sent_by = now + GATHER
+            self.hub.call_later(GATHER, self._flush_events)
 
 
 class QuickReplacement(bootsteps.StartStopStep):  # type: ignore[misc]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import redis
 
 from asha_queue.queue import make_app
 from tests.conftest import wait_until
@@ -121,3 +122,19 @@ def test_a_segment_whose_process_is_replaced_for_what_it_left_running_is_a_succe
     done = wait_for_event(events, "task-succeeded")
     assert done["result"] == "'trial 0 completed at 3: score=1'"
     assert not [event for event in events if event["type"] == "task-failed"]
+
+
+def test_the_events_of_short_tasks_are_sent_together(lab: Lab, events: list[Event]) -> None:
+    lab.worker()
+    client = redis.Redis.from_url(lab.broker)
+    before = int(client.info("commandstats")["cmdstat_publish"]["calls"])
+    lab.submit("def train(trial):\n    return 1.0\n", [{}] * 40)
+    wait_until(lambda: ended(events) == 40, "each task has its events", 60.0)
+    published = int(client.info("commandstats")["cmdstat_publish"]["calls"]) - before
+    client.close()
+    assert sum(event["type"].startswith("task-") for event in events) >= 3 * 40
+    assert published < 2 * 40
+
+
+def ended(events: list[Event]) -> int:
+    return sum(event["type"] == "task-succeeded" for event in events)
