@@ -207,10 +207,13 @@ class Fleet:
             return bool(admin.keys(f"{keys.COORDINATORS}*"))
 
     def end(self) -> None:
+        for started in self._started:
+            if started.returncode is None:  # else the number may be another's by now
+                # with what has no mark: a server's title overwrites its environment
+                os.killpg(started.pid, signal.SIGKILL)
         for process in self.running():
             process.kill()
         for started in self._started:
-            started.kill()
             started.wait()
 
 
