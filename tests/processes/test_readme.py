@@ -80,7 +80,7 @@ def test_the_first_command_prints_what_the_readme_shows_and_the_others_follow(cl
     [restore] = commands("asha-queue restore")
     assert "256 trials" in call(restore, clone)
     looks = commands("asha-queue status digits 17")
-    assert len(looks) == 9
+    assert len(looks) == 10
     for look in looks:
         yes = " --yes" if "delete" in look else ""
         assert call(look + yes, clone)
