@@ -71,7 +71,11 @@ def storage_root(text: str) -> str:
     the message shows none of them.
     """
     scheme, separator, rest = text.partition("://")
-    if "\0" in text:
+    try:
+        impossible = b"\0" in os.fsencode(text)
+    except UnicodeEncodeError:
+        impossible = True
+    if impossible:
         raise StorageError(f"storage {text!r:.80}: holds a character that no path and no URL has")
     if not separator:
         try:

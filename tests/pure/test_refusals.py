@@ -220,6 +220,7 @@ def test_a_journal_that_no_coordinator_could_fold_is_not_restored(name: str) -> 
     [
         ("~nobody-of-this-name/x", "there is no such home"),
         ("~\0", "holds a character"),
+        ("\ud800", "holds a character"),
         ("s3://a\0", "h"),
     ],
 )
