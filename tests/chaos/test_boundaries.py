@@ -93,9 +93,7 @@ def test_a_worker_killed_at_a_boundary_costs_no_result(lab: HookedLab, boundary:
     if boundary.startswith("release"):
         wait_until(lambda: lab.entries(uid, "started"), "it is trained")
         lab.training().send_signal(signal.SIGKILL)
-    wait_until(
-        lambda: lab.publish(uid) or lab.fired(boundary), f"a process dies at {boundary}"
-    )
+    wait_until(lambda: lab.publish(uid) or lab.fired(boundary), f"a process dies at {boundary}")
 
     def completed_at_last() -> bool:
         lab.store.reap(uid)  # as a coordinator does
