@@ -93,7 +93,12 @@ def test_a_worker_killed_at_a_boundary_costs_no_result(lab: HookedLab, boundary:
     if boundary.startswith("release"):
         wait_until(lambda: lab.entries(uid, "started"), "it is trained")
         lab.training().send_signal(signal.SIGKILL)
-    wait_until(lambda: lab.publish(uid) or lab.fired(boundary), f"a process dies at {boundary}")
+
+    def dead_at_last() -> bool:
+        lab.publish(uid)
+        return lab.fired(boundary)
+
+    wait_until(dead_at_last, f"a process dies at {boundary}")
 
     def completed_at_last() -> bool:
         lab.store.reap(uid)  # as a coordinator does
