@@ -105,3 +105,7 @@ def digits() -> tuple[TensorDataset, TensorDataset]:
 
 if __name__ == "__main__":
     record(main)()  # so that what torchrun says of a process that failed has its exception
+    # now and then a process of gloo aborts while its interpreter ends in the usual way; torchrun
+    # then ends the others, which may not have saved yet
+    sys.stdout.flush()
+    os._exit(0)
