@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
+import psutil
 import pytest
 
 from asha_queue.search.rules import check
 from asha_queue.storage import Remote
+from asha_queue.store import connect
 from asha_queue.store.journal import load_file
+from asha_queue.where import ADDRESS_FILE
 from tests.buckets import CREDENTIALS, Bucket, bucket
 from tests.chaos import processes
 from tests.conftest import wait_until
@@ -65,7 +68,16 @@ def test_a_run_in_a_bucket_outlives_a_worker_and_finds_what_a_folder_finds(
     wait_until(lambda: trains() or run.poll() is not None, "checkpoints are stored", 60)
     workers = processes.of_run(directory.mark, directory.path)["worker"]
     assert len(workers) == 2
-    workers[0].send_signal(signal.SIGKILL)
+    store = connect((directory.path / ADDRESS_FILE).read_text().strip())
+    uid = store.names()["quick"]
+
+    def in_training() -> list[psutil.Process]:
+        training = {segment.worker.partition("@")[0] for segment in store.running(uid)}
+        return [w for w in workers if any(f"{name}@" in " ".join(w.cmdline()) for name in training)]
+
+    wait_until(in_training, "a worker is in the middle of a segment")
+    in_training()[0].send_signal(signal.SIGKILL)
+    store.close()
     out, err = run.communicate(timeout=120)
     assert run.returncode == 0, err
 
