@@ -123,7 +123,7 @@ class Publisher:
 
         Raises StoreUnavailable when the broker does not take them; some may have been sent.
         """
-        # `send_task` spends on each message three times as much as it costs to publish it
+        # not by `send_task`, which goes to the broker and back for each message, twice
         messages = [self._message(uid, segment, queue) for segment in segments]
         try:
             with self._app.producer_pool.acquire(block=True) as producer:

@@ -30,7 +30,7 @@ class SegmentConsumer(Consumer):  # type: ignore[misc]  # Celery ships no types
     one), and asks no other workers who they are, which takes a second each time.
 
     Events are sent behind the tasks. Celery would send the three of each task one by one, between
-    two tasks, which costs the worker nearly half of its time when segments are short.
+    two tasks, and the next one would wait for that.
     """
 
     _sent_by = 0.0
