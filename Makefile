@@ -58,8 +58,8 @@ lint: .venv/.for-test  ## check style, format and types
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-bench: .venv/.for-test  ## measure what a decision costs
-	$(BIN)/python tests/benchmarks/decisions.py
+bench: .venv/.for-test  ## measure what the tuner costs, in one table: GROUPS="decisions …" ARGS=--json
+	$(BIN)/python -m tests.benchmarks $(GROUPS) $(ARGS)
 
 bench-quality: .venv/.for-test  ## play searches on the learning curves in TABLES=DIR, in virtual time
 	$(BIN)/python -m tests.benchmarks.quality --tables $(TABLES) --workers $(FLEETS) --seeds $(RUNS)

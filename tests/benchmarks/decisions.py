@@ -1,17 +1,16 @@
-"""What a decision costs: `make bench`, or `python tests/benchmarks/decisions.py`.
+"""What the search costs: decisions, whole experiments on the virtual clock, suggestions.
 
-How to read it: the first table is the time in the search from "a result is in" to "the next segment
-is out", once with that many results in the lowest rung, as the median of 2,000 decisions; it should
-be flat, at about 10 µs or less. The first lines are whole experiments on the virtual clock, the
-last is what a suggestion by trees costs while results come in, the forests that are grown for it
-included; the longest is one for which a forest is grown. Machines differ and other work disturbs:
-compare figures of one run with each other.
+How to read it: a decision is the time in the search from "a result is in" to "the next segment is
+out", with that many results in the lowest rung, as the median of 2,000; it should be flat. A
+suggestion is what trees cost while results come in, the forests that are grown for it included; the
+longest is one for which a forest is grown.
 """
 
 import random
 import resource
 import statistics
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from asha_queue.samplers import Suggestions, prepare
@@ -22,6 +21,7 @@ from asha_queue.search.plan import Plan
 from asha_queue.search.space import loguniform, uniform
 from asha_queue.simulation import simulate
 from asha_queue.specification import Specification
+from tests.benchmarks.table import Figure
 
 #: Decisions timed for each number of results.
 DECISIONS = 2_000
@@ -48,17 +48,21 @@ class Search:
         return done, time.perf_counter() - began
 
 
-def decisions() -> None:
-    print(f"{'results':>10}  {'µs per decision':>15}")
+def decisions() -> Iterator[Figure]:
     search = Search()
+    first = 0.0
     for results in (10**3, 10**4, 10**5, 10**6):
         while search.asha.started < results:
             search.step()
-        median = statistics.median(search.step()[1] for _ in range(DECISIONS))
-        print(f"{results:>10,}  {median * 1e6:>15.1f}", flush=True)
+        median = statistics.median(search.step()[1] for _ in range(DECISIONS)) * 1e6
+        first = first or median
+        beside = f"{median / first:.2f} × that at 1,000"
+        yield Figure(
+            f"decision with {results:,} results in a rung", median, "µs", 10, beside=beside
+        )
 
 
-def simulation(trials: int, workers: int) -> None:
+def simulation(trials: int, workers: int, goal: float | None = None) -> Iterator[Figure]:
     experiment = Specification(
         name="bench",
         train="bench.py:train",
@@ -80,10 +84,11 @@ def simulation(trials: int, workers: int) -> None:
     )
     took = time.perf_counter() - began
     segments = sum(rung.results for rung in result.rungs)
-    print(f"{trials:,} trials ({segments:,} segments) on {workers:,} workers: {took:.1f} s")
+    what = f"{trials:,} trials on {workers:,} workers, simulated"
+    yield Figure(what, took, "s", goal, beside=f"{segments:,} segments")
 
 
-def suggestions(results: int, asked: int) -> None:
+def suggestions(results: int, asked: int) -> Iterator[Figure]:
     experiment = Specification(
         name="bench",
         train="bench.py:train",
@@ -111,17 +116,15 @@ def suggestions(results: int, asked: int) -> None:
         made.apply({"type": "scheduled", "target": min(target, 64), "config": config, **about})
         made.apply({"type": "completed", "metrics": {"loss": rng.random()}, **about})
     mean, longest = statistics.mean(took) * 1e3, max(took) * 1e3
-    print(
-        f"at {results:>6,} results {mean:.1f} ms per suggestion by trees, longest {longest:.0f} ms"
-    )
+    what = f"suggestion by trees at {results:,} results"
+    yield Figure(what, mean, "ms", beside=f"longest {longest:.0f} ms")
 
 
-if __name__ == "__main__":
-    simulation(10_000, 500)
-    simulation(100_000, 1_000)
+def figures() -> Iterator[Figure]:
+    yield from simulation(10_000, 500)
+    yield from simulation(100_000, 1_000, 20)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"peak memory so far: {peak:,.0f} MiB\n")
-    decisions()
-    print()
+    yield Figure("memory of that, at its peak", peak, "MiB", 1024)
+    yield from decisions()
     for results in (100, 1_000, 10_000):
-        suggestions(results, results // 2)
+        yield from suggestions(results, results // 2)
