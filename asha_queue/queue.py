@@ -3,8 +3,8 @@
 Rules
 
 * A message is a hint. It names a segment (uid, trial, rung, attempt); what is to be done is read
-  when it is claimed. It may be lost, late or doubled without harm, so it is acknowledged before
-  anything runs and its task has no result, no retry and no time limit.
+  when it is claimed. It may be lost, late or doubled without harm, so it is never acknowledged, and
+  its task has no result, no retry and no time limit.
 * Priority 0 is first. Segments of a higher level overtake those of a lower one, across all queues
   that a worker serves.
 * Events are for people: they are dropped rather than waited for.
@@ -86,7 +86,9 @@ def make_app(broker: str, queues: Sequence[str] = (QUEUE,)) -> Celery:
         # a server that refuses (too few replicas, a full disk) is one to connect to again
         broker_channel_error_retry=True,
         task_default_queue=QUEUE,
-        task_queues=[Queue(name) for name in queues],
+        # nothing is acknowledged: what dies with its worker is published again, as with a message
+        # that was acknowledged early, and each one is spared two writes to the server's disk
+        task_queues=[Queue(name, no_ack=True) for name in queues],
         task_create_missing_queues=False,
         # a busy worker holds no second message, so promotions overtake exactly
         worker_disable_prefetch=True,

@@ -43,7 +43,6 @@ class Held:
     granted: Granted | None = None
     #: The newest checkpoint that was written for it.
     saved: dict[str, Any] | None = None
-    memory_kills: MemoryKills | None = None
     renew_at: float = 0.0
     #: When it is ended by force, if it was cancelled or is overdue.
     kill_at: float | None = None
@@ -65,6 +64,8 @@ class Child:
         self.held: Held | None = None
         self.loading: Loading | None = None
         self.pulse: Reading | None = None
+        #: Since the end of its last segment.
+        self.memory_kills: MemoryKills | None = None
         #: When it was found dead.
         self.died_at: float | None = None
         #: Whether it died with the worker's main process.
@@ -133,8 +134,7 @@ class Child:
 
     def cause(self) -> str:
         """How it died, after a colon; empty when nobody has said so."""
-        kills = self.held.memory_kills if self.held else None
-        return cause(self.status, kills is not None and kills.rose())
+        return cause(self.status, self.memory_kills is not None and self.memory_kills.rose())
 
     def close(self) -> None:
         if self.connection:

@@ -23,8 +23,12 @@ class MemoryKills:
         self._path = next((path for path in _counts(pid) if _read(path) is not None), _EVERYWHERE)
         self._count = _read(self._path) or 0
 
+    def forget(self) -> None:
+        """Counts from now on."""
+        self._count = _read(self._path) or 0
+
     def rose(self) -> bool:
-        """Whether it has killed since this was made."""
+        """Whether it has killed since this was made, or has forgotten."""
         return (_read(self._path) or 0) > self._count
 
 

@@ -28,10 +28,8 @@ import json
 import logging
 import math
 import os
-import selectors
 import shutil
 import signal
-import socket
 import sys
 import time
 from functools import partial
@@ -44,7 +42,8 @@ from asha_queue.store.contract import Store
 from asha_queue.training.calls import TRY_AGAIN, Calls
 from asha_queue.training.children import Child, Held, Loading
 from asha_queue.training.deaths import MemoryKills
-from asha_queue.training.line import Granted, listen
+from asha_queue.training.hearing import Hearing
+from asha_queue.training.line import Granted
 from asha_queue.training.loglimit import LogLimit
 from asha_queue.training.processes import MARK, Watch, in_group, marked, marked_alike, sweep
 from asha_queue.training.pulse import Reading
@@ -104,16 +103,8 @@ class Keeper:
         self._logs = LogLimit()
         if undrain:
             self._calls.owe(partial(store.undrain, worker))
-        self._selector = selectors.DefaultSelector()
-        self._listener = listen(path)
-        self._selector.register(self._listener, selectors.EVENT_READ)
-        if self._main.descriptor is not None:
-            self._selector.register(self._main.descriptor, selectors.EVENT_READ)
-        wake, self._wake = socket.socketpair()
-        for end in (wake, self._wake):
-            end.setblocking(False)
-        signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
-        self._selector.register(wake, selectors.EVENT_READ, wake)
+        self._hearing = Hearing(path)
+        self._hearing.add(self._main.descriptor)
         signal.signal(signal.SIGUSR1, lambda *_: setattr(self, "_draining", True))
 
     def run(self) -> None:
@@ -150,14 +141,7 @@ class Keeper:
         pause = max(0.0, max(min(due, default=now + RENEW_EVERY), self._calls.silent_until) - now)
         if self._main.descriptor is None:
             pause = min(pause, LOOK_EVERY)
-        for key, _ in self._selector.select(pause):
-            if key.fileobj is self._listener:
-                connection, _ = self._listener.accept()
-                connection.setblocking(False)
-                self._children.append(Child(connection))
-                self._selector.register(connection, selectors.EVENT_READ)
-            elif isinstance(key.data, socket.socket):
-                key.data.recv(4096)
+        self._children += map(Child, self._hearing.wait(pause))
 
     def _hear(self, child: Child) -> None:
         connection = child.connection
@@ -173,20 +157,20 @@ class Keeper:
                 child.held.granted = Granted(**message["claimed"])
                 self._logs.begin(Path(child.held.granted.log))
                 child.held.renew_at = time.monotonic() + RENEW_EVERY
-                if child.watch:
-                    child.held.memory_kills = MemoryKills(child.watch.pid)
             elif "saved" in message and child.held:
                 child.held.saved = message["saved"]
             elif "done" in message:
                 if child.held and child.held.granted:
                     self._logs.end(Path(child.held.granted.log))
                 child.held = child.loading = None
+                if child.memory_kills:
+                    child.memory_kills.forget()
             elif "ended" in message:
                 for ended in self._children:
                     if ended.watch and ended.watch.pid == message["ended"]:
                         ended.status = message["status"]
         if connection and not child.connection:
-            self._selector.unregister(connection)
+            self._hearing.close(connection)
             if child.watch is None:
                 self._children.remove(child)
 
@@ -197,8 +181,8 @@ class Keeper:
         child.mark = mark
         with contextlib.suppress(OSError, ValueError):  # it has died already
             child.pulse = Reading(self._path, pid)
-        if child.watch.descriptor is not None:
-            self._selector.register(child.watch.descriptor, selectors.EVENT_READ)
+        child.memory_kills = MemoryKills(pid)
+        self._hearing.add(child.watch.descriptor)
         # of one that died together with its keeper
         sweep(marked_alike(MARK, mark), seconds=SWEEP, trackers=TRACKERS)
         if self._draining:
@@ -207,11 +191,11 @@ class Keeper:
     def _forget(self, child: Child) -> None:
         self._children.remove(child)
         if child.connection:
-            self._selector.unregister(child.connection)
+            self._hearing.close(child.connection)
             child.close()
         if child.watch:
-            if child.watch.descriptor is not None and child.died_at is None:
-                self._selector.unregister(child.watch.descriptor)
+            if child.died_at is None:
+                self._hearing.drop(child.watch.descriptor)
             child.watch.close()
             child.watch = None
 
@@ -237,8 +221,7 @@ class Keeper:
         assert child.watch
         if child.died_at is None:
             self._hear(child)  # what it said last is still in the socket
-            if child.watch.descriptor is not None:
-                self._selector.unregister(child.watch.descriptor)
+            self._hearing.drop(child.watch.descriptor)
             child.died_at = time.monotonic()
             child.together = self._main.gone(TOGETHER)
             self._sweep(child)

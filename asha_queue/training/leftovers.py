@@ -41,7 +41,7 @@ SPARED = [
 
 def end_leftovers() -> list[str]:
     """Ends the children that are left; returns the commands of those that had to be killed."""
-    if not _living():
+    if _childless() or not _living():
         return []
     gc.collect()  # a loader in a reference cycle ends its workers now
     deadline = time.monotonic() + GRACE
@@ -57,6 +57,15 @@ def end_leftovers() -> list[str]:
                     os.kill(pid, signal.SIGKILL)
         time.sleep(LOOK_EVERY)
     return list(killed.values())
+
+
+def _childless() -> bool:
+    """Whether there is no child, dead or alive; asks the kernel no more than that."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return True
+    return False
 
 
 def _living() -> list[int]:

@@ -10,7 +10,6 @@ from billiard.exceptions import WorkerLostError
 from celery import bootsteps
 from celery.worker.consumer import Consumer
 from celery.worker.request import Request
-from kombu.transport import virtual
 
 #: Seconds between two looks for dead training processes.
 REPLACE_EVERY = 0.25
@@ -92,23 +91,10 @@ class SegmentRequest(Request):  # type: ignore[misc]
     """A delivered message; its task may end by `Recycle`, or with its process, and neither of them
     is a reason for a traceback in the worker's log. Events give the reason itself: Celery wraps it
     in an exception that shows nothing.
-
-    An acknowledgement that the broker does not take is forgotten. Celery never sends it again, and
-    takes no other message until it was sent: for good, if the connection lives on. The message may
-    come once more, and is refused then.
     """
 
     def acknowledge(self) -> None:
-        try:
-            super().acknowledge()
-        except Exception as error:  # it is being trained already, whatever this was
-            log.warning(
-                "task %s may come again, its broker refuses to hear of it: %s", self.id, error
-            )
-            self.acknowledged = True
-        qos, tag = self.message.channel.qos, self.message.delivery_tag
-        if tag in qos._delivered:
-            virtual.QoS.ack(qos, tag)  # the part of it that calls nobody
+        self.acknowledged = True  # the queue wants to hear nothing (`queue.make_app`)
 
     def on_failure(
         self, exc_info: ExceptionInfo, send_failed_event: bool = True, return_ok: bool = False
