@@ -71,9 +71,6 @@ def make_app(broker: str, queues: Sequence[str] = (QUEUE,)) -> Celery:
             "queue_order_strategy": "priority",
             # the shortest of all applications on a database wins, so ours has keys of its own
             "global_keyprefix": KEYS,
-            "visibility_timeout": 300,
-            "unacked_restore_interval": 5,
-            "unacked_restore_throttle": 1,
             "socket_timeout": 30,
             "socket_connect_timeout": 5,
             "socket_keepalive": True,
