@@ -69,7 +69,7 @@ def make_app(broker: str, queues: Sequence[str] = (QUEUE,)) -> Celery:
         broker_transport_options={
             "priority_steps": list(range(PRIORITIES)),
             "queue_order_strategy": "priority",
-            # the shortest of all applications on a database wins, so ours has keys of its own
+            # other applications on the database keep theirs
             "global_keyprefix": KEYS,
             "socket_timeout": 30,
             "socket_connect_timeout": 5,
