@@ -13,16 +13,16 @@ Rules
 import contextlib
 import os
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cache
 
+import msgspec
 from celery import Celery
-from celery.app.amqp import task_message
-from celery.events.event import Event, get_exchange
+from celery.events.event import Event
 from celery.utils.nodenames import anon_nodename
 from celery.utils.time import utcoffset
-from kombu import Producer
-from kombu.entity import TRANSIENT_DELIVERY_MODE, Queue
-from kombu.exceptions import BatchPublishError, OperationalError
+from kombu.entity import PERSISTENT_DELIVERY_MODE, TRANSIENT_DELIVERY_MODE, Queue
+from kombu.exceptions import OperationalError
 
 from asha_queue import tls
 from asha_queue.errors import StoreUnavailable
@@ -30,8 +30,8 @@ from asha_queue.search.configuration import short
 from asha_queue.search.rooms import QUEUE as QUEUE  # that of experiments that name no other
 from asha_queue.sentinel import Sentinels, is_sentinel
 from asha_queue.settings import FORMAT
+from asha_queue.store import messages
 from asha_queue.store.contract import QueuedSegment
-from asha_queue.where import without_password
 
 #: Name of the one Celery task.
 TASK = "asha_queue.train_segment"
@@ -39,6 +39,8 @@ TASK = "asha_queue.train_segment"
 PRIORITIES = 10
 #: Beginning of every key that kombu writes: other applications on the database keep theirs.
 KEYS = "asha:celery:"
+#: Seconds that the broker may take to answer.
+TIMEOUT = 3.0
 #: Characters of the line by which Flower shows a segment.
 SHOWN = 200
 
@@ -113,80 +115,101 @@ class Publisher:
     """Puts segments into the queue, and tells Flower of them."""
 
     def __init__(self, broker: str) -> None:
-        self._app = _impatient(broker)
-        self._broker = without_password(broker)
+        self._app = make_app(broker)
         self._hostname = anon_nodename()
+        self._messages = messages(broker, TIMEOUT)
+        #: What Celery itself would send for a segment, but for what differs from one to the next.
+        self._form = self._app.amqp.as_task_v2(
+            *("", TASK),
+            kwargsrepr="",
+            origin=self._hostname,
+            ignore_result=True,
+            create_sent_event=True,
+        )
 
     def publish(self, uid: str, segments: Sequence[QueuedSegment], queue: str = QUEUE) -> None:
         """Sends one message for each segment to `queue`, each with a new task id, in one go.
 
         Raises StoreUnavailable when the broker does not take them; some may have been sent.
         """
-        # not by `send_task`, which goes to the broker and back for each message, twice
-        messages = [self._message(uid, segment, queue) for segment in segments]
+        # by hand: Celery goes to the broker and back for each message, twice, and kombu spends far
+        # more on one than it takes to decide on it
+        keys = lists(queue)
+        sent: dict[str, list[bytes]] = {}
+        events = []
+        for segment in segments:
+            task, text = str(uuid.uuid4()), shown(segment, queue)
+            place = priority(segment.bracket, segment.rung)
+            message = self._message(uid, segment, queue, task, text, place)
+            sent.setdefault(keys[place], []).append(message)
+            events.append(self._event(queue, task, text))
         try:
-            with self._app.producer_pool.acquire(block=True) as producer:
-                producer.maybe_declare(Queue(queue))
-                with producer.batch(max_size=len(messages) + 1):
-                    for segment, message in zip(segments, messages, strict=True):
-                        producer.publish(
-                            message.body,
-                            routing_key=queue,
-                            serializer="json",
-                            headers=message.headers,
-                            priority=priority(segment.bracket, segment.rung),
-                            **message.properties,
-                        )
-                    self._tell(producer, messages, queue)
-        except _failures(self._app) as error:
-            raise StoreUnavailable(
-                f"the broker at {self._broker} takes no message: {error}"
-            ) from None
+            self._messages.send(sent, *self._told(events))
+        except StoreUnavailable as error:
+            raise StoreUnavailable(f"the broker takes no message: {error}") from None
 
-    def _message(self, uid: str, segment: QueuedSegment, queue: str) -> task_message:
-        """What Celery itself would send for a segment."""
-        return self._app.amqp.as_task_v2(
-            str(uuid.uuid4()),
-            TASK,
-            kwargs={
-                "uid": uid,
-                "trial": segment.trial,
-                "rung": segment.rung,
-                "attempt": segment.attempt,
-                "v": FORMAT,
+    def _message(
+        self, uid: str, segment: QueuedSegment, queue: str, task: str, text: str, place: int
+    ) -> bytes:
+        hint = {
+            "uid": uid,
+            "trial": segment.trial,
+            "rung": segment.rung,
+            "attempt": segment.attempt,
+            "v": FORMAT,
+        }
+        arguments, _, after = self._form.body
+        headers = self._form.headers | {"id": task, "root_id": task, "kwargsrepr": text}
+        properties = self._form.properties | {"correlation_id": task}
+        properties |= {"delivery_mode": PERSISTENT_DELIVERY_MODE, "priority": place}
+        return _packed((arguments, hint, after), headers, properties, "", queue)
+
+    def _event(self, queue: str, task: str, text: str) -> dict[str, object]:
+        """What says that it was sent, as Celery's own dispatcher does."""
+        sent: dict[str, object] = Event(
+            "task-sent",
+            hostname=self._hostname,
+            utcoffset=utcoffset(),
+            pid=os.getpid(),
+            clock=self._app.clock.forward(),
+            **self._form.sent_event | {"uuid": task, "root_id": task, "kwargs": text},
+            queue=queue,
+            exchange="",
+            routing_key=queue,
+        )
+        return sent
+
+    def _told(self, events: Sequence[dict[str, object]]) -> tuple[str, bytes]:
+        """The channel of such events, and the message that has these."""
+        exchange, key = self._app.conf.event_exchange, "task.multi"
+        headers = {"hostname": self._hostname}
+        properties = {"delivery_mode": TRANSIENT_DELIVERY_MODE, "priority": 0}
+        channel = f"{KEYS}/{self._messages.database}.{exchange}/{key}"
+        return channel, _packed(events, headers, properties, exchange, key)
+
+
+def _packed(
+    body: object,
+    headers: Mapping[str, object],
+    properties: Mapping[str, object],
+    exchange: str,
+    routing_key: str,
+) -> bytes:
+    """A message as kombu writes it into a list, or to a channel, of a Redis server."""
+    return msgspec.json.encode(
+        {
+            "body": msgspec.json.encode(body),  # bytes are written as base64
+            "content-encoding": "utf-8",
+            "content-type": "application/json",
+            "headers": headers,
+            "properties": {
+                **properties,
+                "delivery_info": {"exchange": exchange, "routing_key": routing_key},
+                "body_encoding": "base64",
+                "delivery_tag": str(uuid.uuid4()),
             },
-            kwargsrepr=shown(segment, queue),
-            origin=self._hostname,
-            ignore_result=True,
-            create_sent_event=True,
-        )
-
-    def _tell(self, producer: Producer, messages: Sequence[task_message], queue: str) -> None:
-        """Sends the events that say so, as one, in the way of Celery's own dispatcher."""
-        events = [
-            Event(
-                "task-sent",
-                hostname=self._hostname,
-                utcoffset=utcoffset(),
-                pid=os.getpid(),
-                clock=self._app.clock.forward(),
-                **message.sent_event,
-                queue=queue,
-                exchange="",
-                routing_key=queue,
-            )
-            for message in messages
-        ]
-        exchange = get_exchange(producer.connection, self._app.conf.event_exchange)
-        producer.publish(
-            events,
-            exchange=exchange,
-            declare=[exchange],
-            routing_key="task.multi",
-            serializer="json",
-            headers={"hostname": self._hostname},
-            delivery_mode=TRANSIENT_DELIVERY_MODE,
-        )
+        }
+    )
 
 
 class Events:
@@ -229,13 +252,13 @@ def _failures(app: Celery) -> tuple[type[Exception], ...]:
     few replicas, no memory)."""
     connection = app.connection_for_write()
     return (
-        BatchPublishError,
         OperationalError,
         *connection.connection_errors,
         *connection.channel_errors,
     )
 
 
+@cache
 def lists(queue: str) -> list[str]:
     """The server's lists that hold the messages of a queue, one for each priority."""
     # imported by those who look, not by every worker's main process

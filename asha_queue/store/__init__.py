@@ -1,8 +1,14 @@
 """The store: Redis or Valkey, only here; `contract.py` says what it does."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from asha_queue.store.contract import Store
+
+if TYPE_CHECKING:
+    from asha_queue.store.messages import Messages
 
 
 def connect(url: str, timeout: float = 5.0) -> Store:
@@ -11,6 +17,13 @@ def connect(url: str, timeout: float = 5.0) -> Store:
     from asha_queue.store.server import ServerStore  # redis is imported when it is first needed
 
     return ServerStore(url, timeout)
+
+
+def messages(url: str, timeout: float) -> Messages:
+    """What sends messages to Celery's workers through the server at `url`."""
+    from asha_queue.store.messages import Messages  # as above
+
+    return Messages(url, timeout)
 
 
 def users_loaded(url: str, ended: Iterable[str] = ()) -> None:

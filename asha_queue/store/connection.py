@@ -112,6 +112,11 @@ class Connection:
             raise StoreError(f"{self.url} is not the URL of a Redis server") from None
         self._provided = 0.0
 
+    @property
+    def database(self) -> int:
+        """The number of the server's database."""
+        return int(self._client.connection_pool.connection_kwargs.get("db") or 0)
+
     def close(self) -> None:
         """Closes the connections; the next call opens new ones."""
         self._client.close()
@@ -191,6 +196,13 @@ class Connection:
         """The answer of one command, as redis-py reads it."""
         with self._errors():
             return self._client.execute_command(*words)  # type: ignore[no-untyped-call]
+
+    def pipeline(self, commands: Sequence[Sequence[str | bytes]]) -> None:
+        """Gives commands in one round trip; raises for the first that was refused."""
+        with self._errors(), self._client.pipeline(transaction=False) as pipe:
+            for words in commands:
+                pipe.execute_command(*words)  # type: ignore[no-untyped-call]
+            pipe.execute()
 
     def identity(self) -> str:
         """What the server calls the connection that this thread's commands go through."""

@@ -1,0 +1,235 @@
+"""A coordinator alone: a real server and a real drive, and workers that train nothing.
+
+The workers are a few pipelines: they take what was published from the queue, claim it and complete
+it by the scripts that real workers call. They are never part of what is measured: coordinator and
+workers take turns.
+"""
+
+import base64
+import json
+import os
+import random
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+import redis
+
+from asha_queue.coordinator.drive import Drive
+from asha_queue.queue import QUEUE, Publisher, lists
+from asha_queue.search.space import choice, loguniform, uniform
+from asha_queue.specification import Specification
+from asha_queue.store import connect, journal, keys
+from asha_queue.store.connection import script_hash, script_text
+from tests.processes.servers import Valkey
+
+#: Seconds between two beats of a simulated worker: they live, however long a turn takes.
+BEAT = 5.0
+#: Calls of scripts in one pipeline.
+PIPELINE = 500
+
+
+def experiment(trials: int) -> Specification:
+    return Specification(
+        name="bench",
+        train="bench.py:train",
+        space={
+            "lr": loguniform(1e-4, 1.0),
+            "dropout": uniform(0, 0.5),
+            "hidden": choice([16, 32, 64, 128]),
+        },
+        metric="loss",
+        mode="min",
+        max_t=64,
+        num_samples=trials,
+        seed=0,
+        sampler="random",
+    )
+
+
+class Spent(NamedTuple):
+    """Seconds: of the wall's clock, of this process' CPU and of the server's."""
+
+    wall: float
+    own: float
+    server: float
+
+    def __add__(self, other: tuple[float, ...]) -> "Spent":  # type: ignore[override]
+        return Spent(*(mine + its for mine, its in zip(self, other, strict=True)))
+
+
+NOTHING = Spent(0.0, 0.0, 0.0)
+
+
+class Workers:
+    """Simulated workers on a server; `saves`: whether they record a checkpoint of each segment."""
+
+    def __init__(self, url: str, count: int, saves: bool) -> None:
+        self.count = count
+        self._saves = saves
+        self._client = redis.Redis.from_url(url)
+        self._rng = random.Random(0)
+        self._names = [f"cpu{n % 8}@node{n // 8}" for n in range(count)]
+        self._next_beat = 0.0
+        for name in ("beat", "claim", "start", "complete"):
+            self._client.script_load(script_text(name))
+
+    def beat(self) -> None:
+        """Says that all workers live, if it is time."""
+        if time.monotonic() < self._next_beat:
+            return
+        self._next_beat = time.monotonic() + BEAT
+        where = [keys.WORKERS, keys.SEEN, keys.DRAINS, keys.TROUBLES, keys.ASIDE]
+        told = {"queues": [QUEUE], "version": "0.2.0", "pid": 1, "device": "", "programs": ["/p"]}
+        self._call("beat", where, [(name, json.dumps(told)) for name in self._names])
+
+    def train(self, most: int) -> int:
+        """Takes so many segments at most from the queue, and completes them; how many they were."""
+        taken = self._taken(most)
+        by_uid: dict[str, list[dict[str, Any]]] = {}
+        for segment in taken:
+            by_uid.setdefault(segment["uid"], []).append(segment)
+        for uid, segments in by_uid.items():
+            self._complete(uid, segments)
+        return len(taken)
+
+    def _taken(self, most: int) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        for key in lists(QUEUE):
+            if len(found) < most:
+                texts: Any = self._client.rpop(key, most - len(found)) or []
+                bodies = (base64.b64decode(json.loads(text)["body"]) for text in texts)
+                found += [json.loads(body)[1] for body in bodies]
+        return found
+
+    def _complete(self, uid: str, segments: Sequence[dict[str, Any]]) -> None:
+        where = [keys.experiment(uid), keys.SEEN, keys.TROUBLES, keys.ASIDE]
+        places = [(s["trial"], s["rung"], s["attempt"]) for s in segments]
+        claims = [
+            (*place, uuid.uuid4().hex, self._names[n % self.count], 1)
+            for n, place in enumerate(places)
+        ]
+        ran = [
+            (place, answer)
+            for place, answer in zip(places, self._call("claim", where, claims), strict=True)
+            if answer[0] == b"run"
+        ]
+        resumed = [
+            (place[0], answer[1], json.loads(answer[7][-1])["resource"])
+            for place, answer in ran
+            if answer[8] != b"1"
+        ]
+        self._call("start", where[:1], resumed)
+        ends = [
+            (place[0], answer[1], *self._outcome(place[0], int(answer[4]), answer[1].decode()))
+            for place, answer in ran
+        ]
+        where = [keys.experiment(uid), keys.TROUBLES, keys.ASIDE]
+        answers = self._call("complete", where, ends)
+        assert all(answer == b"ok" for answer in answers)
+
+    def _outcome(self, trial: int, target: int, token: str) -> list[str]:
+        metrics = {"loss": self._rng.random()}
+        saved = {"path": f"bench/checkpoints/{trial}/{token}", "resource": target}
+        saved |= {"metrics": metrics, "bytes": 1 << 20, "digest": token}
+        end = {"metrics": metrics, "reached": target, "checkpoint": saved if self._saves else None}
+        end |= {"seconds": 0.01, "curve": [[target, metrics]]}
+        if not self._saves:
+            return [journal.members(end), str(target), "", "", "", ""]
+        texts = [journal.encode(metrics), journal.encode(saved)]
+        return [journal.members(end), str(target), str(saved["path"]), str(target), *texts]
+
+    def _call(self, name: str, where: Sequence[str], calls: Sequence[Sequence[Any]]) -> list[Any]:
+        """Calls a script once for each of these arguments, in pipelines."""
+        answers: list[Any] = []
+        for first in range(0, len(calls), PIPELINE):
+            pipe = self._client.pipeline(transaction=False)
+            for arguments in calls[first : first + PIPELINE]:
+                words = (script_hash(name), 1, keys.call(name), len(where), *where, *arguments)
+                pipe.execute_command("EVALSHA", *words)  # type: ignore[no-untyped-call]
+            answers += pipe.execute()
+        return answers
+
+    def info(self, section: str) -> dict[str, Any]:
+        found: dict[str, Any] = self._client.info(section)
+        return found
+
+    def close(self) -> None:
+        self._client.close()
+
+
+class Alone:
+    """A server, `workers` simulated ones, and the drive of an experiment of `trials` trials; of
+    the `entries` of its journal, if there are some."""
+
+    def __init__(
+        self,
+        folder: Path,
+        workers: int,
+        trials: int = 10**6,
+        entries: Sequence[dict[str, Any]] = (),
+        saves: bool = False,
+    ) -> None:
+        self._server = Valkey(folder / "valkey")
+        self.url = self._server.url
+        self.store = connect(self.url)
+        self.workers = Workers(self.url, workers, saves)
+        if entries:
+            uid = self.store.restore(entries)
+        else:
+            made = experiment(trials)
+            uid = self.store.submit(uuid.uuid4().hex[:16], made.name, made.to_json())
+        self.workers.beat()
+        publisher = Publisher(self.url)
+        self.drive = Drive(self.store, publisher, uid, folder / "runs" / "bench", self.url)
+        self.uid = uid
+
+    def decide(self) -> Spent:
+        """The coordinator's turns until it has nothing to do; what they took."""
+        server, own, wall = self.server_seconds(), time.process_time(), time.perf_counter()
+        while self.drive.turn():
+            pass
+        own, wall = time.process_time() - own, time.perf_counter() - wall
+        return Spent(wall, own, self.server_seconds() - server)
+
+    def rounds(self, segments: int) -> tuple[int, Spent]:
+        """Decides and trains by turns until so many segments were published and trained; how many
+        there were, and what the coordinator's turns took."""
+        done, spent = 0, NOTHING
+        while done < segments:
+            self.workers.beat()
+            spent += self.decide()
+            ended = self.workers.train(self.workers.count)
+            assert ended, "the coordinator publishes nothing"
+            done += ended
+        return done, spent
+
+    def server_seconds(self) -> float:
+        """CPU time of the server."""
+        cpu = self.workers.info("cpu")
+        return float(cpu["used_cpu_user"] + cpu["used_cpu_sys"])
+
+    def resident(self) -> float:
+        """Memory of the server in bytes."""
+        return float(self.workers.info("memory")["used_memory"])
+
+    def close(self) -> None:
+        self.drive.close()
+        self.workers.close()
+        self.store.close()
+        self._server.kill()
+
+
+@contextmanager
+def alone(*arguments: Any, **options: Any) -> Iterator[Alone]:
+    """An `Alone` in a folder of its own; nothing is left of it."""
+    with TemporaryDirectory(prefix=f"bench-{os.getpid()}-") as folder:
+        made = Alone(Path(folder), *arguments, **options)
+        try:
+            yield made
+        finally:
+            made.close()
