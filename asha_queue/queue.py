@@ -127,8 +127,9 @@ class Publisher:
             create_sent_event=True,
         )
 
-    def publish(self, uid: str, segments: Sequence[QueuedSegment], queue: str = QUEUE) -> None:
-        """Sends one message for each segment to `queue`, each with a new task id, in one go.
+    def publish(self, uid: str, segments: Sequence[QueuedSegment], queue: str = QUEUE) -> bool:
+        """Sends one message for each segment to `queue`, each with a new task id, and marks them as
+        published, in one go; True.
 
         Raises StoreUnavailable when the broker does not take them; some may have been sent.
         """
@@ -144,9 +145,11 @@ class Publisher:
             sent.setdefault(keys[place], []).append(message)
             events.append(self._event(queue, task, text))
         try:
-            self._messages.send(sent, *self._told(events))
+            marks = [(segment.trial, segment.rung, segment.attempt) for segment in segments]
+            self._messages.send(sent, *self._told(events), uid, marks)
         except StoreUnavailable as error:
             raise StoreUnavailable(f"the broker takes no message: {error}") from None
+        return True
 
     def _message(
         self, uid: str, segment: QueuedSegment, queue: str, task: str, text: str, place: int

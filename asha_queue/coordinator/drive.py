@@ -40,6 +40,7 @@ class Drive:
         self.coordinator = Coordinator(store, publisher, uid, fleet)
         self.coordinator.before_finish = self._settle
         self._exports = Exports(store, uid, self.coordinator.fold.specification, self.folder)
+        self.coordinator.hears = self._exports.hear
         self._next_look = 0.0
         trackers = self.coordinator.fold.specification.trackers if broker else []
         self._tracking = Tracking(broker or "", uid, trackers, self.folder.local, roots)
@@ -61,7 +62,7 @@ class Drive:
             self._cleared = self._cleared or self._exports.retention.clear()
             return news
         self._cleared = False
-        if time.monotonic() >= self._next_look:
+        if self._exports.plenty or time.monotonic() >= self._next_look:
             self._exports.follow(self._term)
             if self._exports.behind:
                 return True  # the next piece follows soon

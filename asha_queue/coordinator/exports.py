@@ -5,6 +5,8 @@ Rules
 * Only the leader writes them. A new term, or a store that was rolled back, writes a new journal
   file and renames it over the old one, so that a deposed leader goes on writing into a file nobody
   reads.
+* What a coordinator of this process folds is heard as it does, and read from the store only to
+  catch up with it.
 * Deciding comes first: a journal is followed in pieces, between which decisions are taken, and what
   takes long to write is written seldom. Files that cannot be written, as on a full disk, are left
   alone for a while and then written anew.
@@ -32,7 +34,7 @@ from asha_queue.specification import Specification
 from asha_queue.storage import AnyStorage, opened
 from asha_queue.storage.patience import QUICK
 from asha_queue.store import journal
-from asha_queue.store.contract import PIECE, Store
+from asha_queue.store.contract import PIECE, Json, Read, Store
 from asha_queue.store.journal import dump
 from asha_queue.views import best_file
 
@@ -41,6 +43,8 @@ JOURNAL_FILE = "journal.jsonl"
 AGAIN = 10.0
 #: The files are written so many times more seldom than it takes to write them.
 RARELY = 20
+#: Entries that are kept for want of time to follow them: more are read from the store again.
+MOST_HEARD = 10 * PIECE
 
 log = logging.getLogger("coordinator")
 
@@ -62,12 +66,29 @@ class Exports:
         self._next_write = 0.0
         self._seen = "0-0"
         self._grown = False
+        #: Entries that were heard and not followed yet, and the id of the one before.
+        self._heard: list[Json] = []
+        self._heard_after = ""
         #: Whether there is more of the journal than was followed last.
         self.behind = False
         #: When to try again, if the files cannot be written.
         self._again_at: float | None = None
         self.retention = Retention(store, uid, specification, folder)
         self._begin()
+
+    def hear(self, entry: Json) -> None:
+        """Takes note of the next entry of the journal that the coordinator has folded."""
+        if entry["type"] == "submitted":  # it begins anew
+            self._heard, self._heard_after = [entry], "0-0"
+        elif self._term is None or len(self._heard) >= MOST_HEARD:
+            self._heard, self._heard_after = [], entry["id"]
+        else:
+            self._heard.append(entry)
+
+    @property
+    def plenty(self) -> bool:
+        """Whether enough was heard for a piece."""
+        return len(self._heard) >= PIECE
 
     def follow(self, term: int | None) -> bool:
         """Folds the next piece of the journal; False if there was none, and the files are complete.
@@ -81,7 +102,7 @@ class Exports:
                 self._begin()
         if self._again_at and time.monotonic() >= self._again_at:
             self._begin()
-        read = self._store.read(self._uid, self._seen, PIECE)
+        read = self._next()
         self.behind = read.gone or len(read.entries) == PIECE
         if read.gone:
             self._begin()
@@ -95,6 +116,17 @@ class Exports:
             with self._forgiven():
                 self._write_journal(read.entries)
         return bool(read.entries)
+
+    def _next(self) -> Read:
+        """The next piece of the journal: what was heard, if that is it."""
+        if self._heard_after != self._seen:
+            known = next((n for n, one in enumerate(self._heard) if one["id"] == self._seen), None)
+            if known is None:
+                return self._store.read(self._uid, self._seen, PIECE)
+            del self._heard[: known + 1]
+        piece, self._heard = self._heard[:PIECE], self._heard[PIECE:]
+        self._heard_after = piece[-1]["id"] if piece else self._seen
+        return Read(piece, gone=False)
 
     def write(self) -> None:
         """Writes the files that show the result as it is now, if it is another."""

@@ -9,7 +9,7 @@ Rules
   none at all, costs time and nothing else.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from asha_queue.errors import StoreError
@@ -17,7 +17,7 @@ from asha_queue.result import Result
 from asha_queue.samplers import Suggestions
 from asha_queue.search.asha import Asha
 from asha_queue.specification import Specification
-from asha_queue.store.contract import PIECE, Snapshot, Store
+from asha_queue.store.contract import PIECE, Read, Snapshot, Store
 from asha_queue.store.journal import decides
 
 #: Entries after which the next snapshot is due, and as part of the trials started: what a new
@@ -39,7 +39,7 @@ class Fold:
         self.specification = Specification.from_json(description.specification)
         self.submitted_at = description.submitted_at
         #: Hears each entry that is folded.
-        self.hears: Callable[[Mapping[str, Any]], None] = lambda entry: None
+        self.hears: Callable[[dict[str, Any]], None] = lambda entry: None
         self._begin()
         self._resume()
 
@@ -67,15 +67,16 @@ class Fold:
             return
         self.seen, self.last = snapshot.seen, snapshot.last
 
-    def catch_up(self) -> bool:
-        """Reads and folds all entries after the last one seen; False if there are none."""
+    def catch_up(self, read: Read | None = None) -> bool:
+        """Reads and folds all entries after the last one seen, of which some may be `read`; False
+        if there are none."""
         news = False
         while True:
-            read = self._store.read(self.uid, self.seen)
+            read = read or self._store.read(self.uid, self.seen)
             if read.gone:
                 self._store.describe(self.uid)  # raises when the experiment is gone altogether
                 self._begin()
-                news = True
+                news, read = True, None
                 continue
             for entry in read.entries:
                 self._apply(entry)
@@ -83,6 +84,7 @@ class Fold:
             news = news or bool(read.entries)
             if len(read.entries) < PIECE:
                 return news
+            read = None
 
     def keep(self) -> None:
         """Leaves a snapshot in the store, if much was folded since the last one."""

@@ -8,6 +8,8 @@ Rules
   last entry that matters and is refused if another came since. Then: read, fold, decide again.
 * First schedule, then publish, then mark as published. Dying in between costs a second or a
   doubled message, and a doubled message is refused when it is claimed.
+* A leader publishes what it reads to be scheduled, whoever scheduled it. What is left unpublished,
+  as by a leader that died, is found once a tick.
 * Outstanding segments are kept at slots + lead, for each queue by itself: workers find the next one
   waiting, and a promotion overtakes queued new trials by its priority. `slots.py` says whose slots
   they are, `rooms.py` what is decided where only some queues have room.
@@ -22,18 +24,18 @@ import math
 import uuid
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from asha_queue import samplers
 from asha_queue.coordinator.fleet import LOOK_FOR_WORKERS, Fleet
 from asha_queue.coordinator.fold import Fold
 from asha_queue.coordinator.leadership import Leadership
-from asha_queue.coordinator.repair import Publisher, ensure_wanted, publish_due
+from asha_queue.coordinator.repair import Publisher, ensure_wanted, publish, publish_due
 from asha_queue.coordinator.slots import KEEP, Account, Division, Want, lead
 from asha_queue.coordinator.usage import Usage
 from asha_queue.search.rooms import Rooms
 from asha_queue.settings import TICK
-from asha_queue.store.contract import ScheduledSegment, Store, Worker
+from asha_queue.store.contract import Json, QueuedSegment, Read, ScheduledSegment, Store, Worker
 
 #: Seconds between two looks of a coordinator that stands by.
 STAND_BY = 0.5
@@ -41,6 +43,9 @@ STAND_BY = 0.5
 LONGEST = 5.0
 #: States of an experiment in which nothing is decided any more, unless it is extended.
 ENDED = ("finished", "cancelled")
+NOTHING = Read(entries=[], gone=False)
+#: What an entry says of the segment that it schedules.
+SEGMENT = tuple(field.name for field in fields(QueuedSegment))
 
 
 class Coordinator:
@@ -71,7 +76,13 @@ class Coordinator:
         weight = self.fold.specification.weight
         self._claims = {queue: Want(uid, 0, weight) for queue in self._queues}
         self._usage = Usage(self._of, self._clock)
-        self.fold.hears = self._usage.apply
+        #: What was read already of what comes next.
+        self._read: Read | None = None
+        #: Hears each entry after it was folded.
+        self.hears: Callable[[Json], None] = lambda entry: None
+        self.fold.hears = self._hear
+        #: What was scheduled, and not published yet, since this leads, by trial.
+        self._scheduled: dict[int, QueuedSegment] = {}
         self._alone = True
         #: Called, as the leader, when all trials have ended, before the experiment finishes.
         self.before_finish: Callable[[], None] = lambda: None
@@ -102,11 +113,12 @@ class Coordinator:
     def wait(self) -> None:
         """Waits for the next entry, at most until the next turn is due."""
         if not self.ended:
-            self._store.wait({self.uid: self.fold.seen}, self.patience)
+            self._read = self._store.await_entries(self.uid, self.fold.seen, self.patience)
 
     def turn(self) -> bool:
         """One round: folds what is new, ticks if it is time, decides. False if nothing happened."""
-        news = self.fold.catch_up()
+        read, self._read = self._read, None
+        news = self._catch_up(read)
         if self._clock() >= self._next_tick:
             self._tick()
         if self.leadership.leading and not self.ended:
@@ -119,6 +131,24 @@ class Coordinator:
         """Gives up the lead, and what it claims."""
         self.leadership.resign()
         self._fleet.leave(self.uid)
+
+    def _catch_up(self, read: Read | None) -> bool:
+        """Folds what is new, of which some may be `read`, and publishes what it says is scheduled;
+        False if there is none."""
+        news = self.fold.catch_up(read)
+        if self._scheduled:
+            segments, self._scheduled = [*self._scheduled.values()], {}
+            if self.fold.search.state == "open":  # else a message could only be refused
+                publish(self._store, self._publisher, self.uid, self._of, segments)
+        return news
+
+    def _hear(self, entry: Json) -> None:
+        self._usage.apply(entry)
+        if entry["type"] == "submitted":  # read anew: most of it was published long ago
+            self._scheduled.clear()
+        elif entry["type"] == "scheduled" and self.leadership.leading:
+            self._scheduled[entry["trial"]] = QueuedSegment(*map(entry.__getitem__, SEGMENT))
+        self.hears(entry)
 
     def _tick(self) -> None:
         fleet = self._fleet
@@ -271,7 +301,10 @@ class Coordinator:
             )
             for decision in decisions
         ]
-        if self._store.schedule(self.uid, self.fold.last, request, segments) != "ok":
-            return True  # something happened meanwhile: fold it, then decide again
-        publish_due(self._store, self._publisher, self.uid, self._of)
+        # unless it is "ok" something happened meanwhile: fold it, then decide again
+        _, read = self._store.schedule_and_read(
+            *(self.uid, self.fold.last, request, segments, self.fold.seen)
+        )
+        self._catch_up(read)
+        self._read = NOTHING
         return True

@@ -13,24 +13,35 @@ BATCH = 500
 class Publisher(Protocol):
     """What puts segments into the queue."""
 
-    def publish(self, uid: str, segments: Sequence[QueuedSegment], queue: str) -> None:
-        """Sends one message per segment; raises StoreUnavailable when the broker takes none."""
+    def publish(self, uid: str, segments: Sequence[QueuedSegment], queue: str) -> bool | None:
+        """Sends one message per segment; True if it has marked them as published, too. Raises
+        StoreUnavailable when the broker takes none."""
 
 
 def publish_due(
     store: Store, publisher: Publisher, uid: str, queue_of: Callable[[int], str]
 ) -> None:
-    """Publishes every queued segment whose time to be published has come, each to the queue of its
-    level."""
+    """Publishes every queued segment whose time to be published has come."""
     while segments := store.due(uid, BATCH):
-        by_queue: dict[str, list[QueuedSegment]] = {}
-        for segment in segments:
-            by_queue.setdefault(queue_of(segment.target), []).append(segment)
-        for queue, group in by_queue.items():
-            publisher.publish(uid, group, queue)
-            store.published(uid, [(s.trial, s.rung, s.attempt) for s in group])
+        publish(store, publisher, uid, queue_of, segments)
         if len(segments) < BATCH:
             return
+
+
+def publish(
+    store: Store,
+    publisher: Publisher,
+    uid: str,
+    queue_of: Callable[[int], str],
+    segments: Sequence[QueuedSegment],
+) -> None:
+    """Publishes queued segments, each to the queue of its level, and marks them as published."""
+    by_queue: dict[str, list[QueuedSegment]] = {}
+    for segment in segments:
+        by_queue.setdefault(queue_of(segment.target), []).append(segment)
+    for queue, group in by_queue.items():
+        if not publisher.publish(uid, group, queue):
+            store.published(uid, [(s.trial, s.rung, s.attempt) for s in group])
 
 
 def ensure_wanted(store: Store, uid: str, workers: Mapping[str, Sequence[Worker]]) -> None:

@@ -78,6 +78,8 @@ _REMEDIES = {
 }
 
 
+#: What commands are made of.
+Word = str | int | bytes
 #: How a script begins its complaint that its caller may not do something in it.
 _DENIED: Final = "ACL failure in script"
 
@@ -124,13 +126,13 @@ class Connection:
 
     def run(self, name: str, where: Sequence[str], *args: str | int) -> Any:
         """The answer of scripts/NAME.lua, strings in nested lists."""
-        words = _words(name, where, args)
+        call = words(name, where, args)
         with self._errors(name):
             try:
-                return self._client.execute_command(*words)  # type: ignore[no-untyped-call]
+                return self._client.execute_command(*call)  # type: ignore[no-untyped-call]
             except NoScriptError:
                 self._load(name)
-                return self._client.execute_command(*words)  # type: ignore[no-untyped-call]
+                return self._client.execute_command(*call)  # type: ignore[no-untyped-call]
 
     def run_kept(self, name: str, where: Sequence[str], *args: str | int) -> Any:
         """As `run`, for what must outlive a failover: where Sentinels replace a lost primary, it
@@ -157,7 +159,7 @@ class Connection:
     def _kept(
         self, pipe: Pipeline, name: str, where: Sequence[str], args: Sequence[str | int]
     ) -> tuple[Any, Any]:
-        pipe.execute_command(*_words(name, where, args))  # type: ignore[no-untyped-call]
+        pipe.execute_command(*words(name, where, args))  # type: ignore[no-untyped-call]
         # WAIT covers what this connection wrote last, and a repeated call writes nothing
         pipe.publish(keys.KEPT, "")
         pipe.wait(1, round(CONFIRM * 1000))
@@ -182,7 +184,10 @@ class Connection:
     def find(self, uid: str, name: str, where: Sequence[str], *args: str | int) -> Any:
         """As `run`, for scripts that return data; raises `UnknownExperiment`, or
         `LostExperiment` for what was never deleted."""
-        answer = self.run(name, where, *args)
+        return self.found(uid, self.run(name, where, *args))
+
+    def found(self, uid: str, answer: Any) -> Any:
+        """The answer, unless it is that there is no such experiment."""
         if answer == "unknown":
             if self.command("ZSCORE", keys.DELETED, uid) is None:
                 raise LostExperiment(
@@ -197,12 +202,22 @@ class Connection:
         with self._errors():
             return self._client.execute_command(*words)  # type: ignore[no-untyped-call]
 
-    def pipeline(self, commands: Sequence[Sequence[str | bytes]]) -> None:
-        """Gives commands in one round trip; raises for the first that was refused."""
-        with self._errors(), self._client.pipeline(transaction=False) as pipe:
-            for words in commands:
-                pipe.execute_command(*words)  # type: ignore[no-untyped-call]
-            pipe.execute()
+    def pipeline(self, calls: Sequence[Sequence[Word]], blocks: bool = False) -> list[Any]:
+        """The answers of commands that are given in one round trip; raises for the first that was
+        refused, when all were answered. `blocks`: one of them does."""
+        client = self._waiter if blocks else self._client
+        with self._errors(), client.pipeline(transaction=False) as pipe:
+            for call in calls:
+                pipe.execute_command(*call)  # type: ignore[no-untyped-call]
+            answers = pipe.execute(raise_on_error=False)
+        for place, (call, answer) in enumerate(zip(calls, answers, strict=True)):
+            if isinstance(answer, Exception):
+                with self._errors(called(call)):
+                    if not isinstance(answer, NoScriptError):
+                        raise answer
+                    self._load(called(call))
+                    answers[place] = client.execute_command(*call)  # type: ignore[no-untyped-call]
+        return answers
 
     def identity(self) -> str:
         """What the server calls the connection that this thread's commands go through."""
@@ -232,14 +247,10 @@ class Connection:
     def block(self, seen: Mapping[str, str], seconds: float) -> None:
         """Blocks until one of these streams has an entry after the id seen there, at most `seconds`
         or LONGEST_WAIT."""
-        seconds = min(seconds, LONGEST_WAIT)
         if not seen:  # the server refuses to wait for nothing
-            time.sleep(max(0.0, seconds))
+            time.sleep(max(0.0, min(seconds, LONGEST_WAIT)))
             return
-        milliseconds = max(1, round(seconds * 1000))  # 0 would be for ever
-        streams: dict[Any, Any] = dict(seen)  # redis-py's type of it admits no Mapping of str
-        with self._errors():
-            self._waiter.xread(streams, count=1, block=milliseconds)
+        self.pipeline([awaiting(seen, seconds)], blocks=True)
 
     def _load(self, name: str) -> None:
         try:
@@ -328,7 +339,18 @@ def _remedy(message: str) -> str | None:
     return next((remedy for words, remedy in _REMEDIES.items() if words in message), None)
 
 
-def _words(name: str, where: Sequence[str], args: Sequence[str | int]) -> list[str | int | bytes]:
+def called(call: Sequence[Word]) -> str:
+    """The script that `words` calls; of another command none."""
+    return str(call[3]).removeprefix(keys.call("")) if call[0] == "EVALSHA" else ""
+
+
+def awaiting(seen: Mapping[str, str], seconds: float) -> list[Word]:
+    """The command that `block` gives."""
+    milliseconds = max(1, round(min(seconds, LONGEST_WAIT) * 1000))  # 0 would be for ever
+    return ["XREAD", "COUNT", 1, "BLOCK", milliseconds, "STREAMS", *seen, *seen.values()]
+
+
+def words(name: str, where: Sequence[str], args: Sequence[str | int]) -> list[Word]:
     """A call of a script as `scripts/common.lua` takes it."""
     call = ("EVALSHA", script_hash(name), 1, keys.call(name))
     return [*call, len(where), *where, *(_encodable(arg) for arg in args)]

@@ -149,6 +149,9 @@ class Store(Protocol):
         """At most `count` entries after the id `seen` ("" or "0-0": from the start). Raises
         `NewerFormat` if one of them is a newer version's."""
 
+    def await_entries(self, uid: str, seen: str, seconds: float) -> Read:
+        """As `read`, once there may be a later entry, at the latest after `seconds`."""
+
     def keep_snapshot(self, uid: str, snapshot: Snapshot) -> None:
         """Keeps what a coordinator has folded, in the place of what was kept before; nothing
         happens if the journal does not have the entry `seen` (the store was rolled back)."""
@@ -174,6 +177,11 @@ class Store(Protocol):
     ) -> Decided:
         """Writes all `segments` or none; "stale" unless `last` is still the last decision-relevant
         entry. `request` is a random id of this call: repeating it answers "ok" again."""
+
+    def schedule_and_read(
+        self, uid: str, last: str, request: str, segments: Sequence[ScheduledSegment], seen: str
+    ) -> tuple[Decided, Read]:
+        """`schedule`, then `read` after `seen`, in one round trip: two steps."""
 
     def published(self, uid: str, segments: Sequence[tuple[int, int, int]]) -> None:
         """Marks what is due among these (trial, rung, attempt) as published: it is due again, if

@@ -1,14 +1,14 @@
 """Experiments, their journals and their decisions, on the server."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from asha_queue import formats
 from asha_queue.search.limits import EXTENDABLE
 from asha_queue.search.rooms import QUEUE, queues_of
 from asha_queue.settings import FORMAT
 from asha_queue.store import journal, keys
-from asha_queue.store.connection import Part
+from asha_queue.store.connection import Part, Word, awaiting, words
 from asha_queue.store.contract import (
     PIECE,
     Claimant,
@@ -92,13 +92,18 @@ class Experiments(Part):
     def schedule(
         self, uid: str, last: str, request: str, segments: Sequence[ScheduledSegment]
     ) -> Decided:
-        args: list[str | int] = []
-        for s in segments:
-            args += [s.trial, s.bracket, s.rung, s.target, journal.encode(s.config)]
-        answer: Decided = self._connection.run(
-            "schedule", [keys.experiment(uid)], last, request, *args
-        )
+        where = [keys.experiment(uid)]
+        answer: Decided = self._connection.run("schedule", where, last, request, *_told(segments))
         return answer
+
+    def schedule_and_read(
+        self, uid: str, last: str, request: str, segments: Sequence[ScheduledSegment], seen: str
+    ) -> tuple[Decided, Read]:
+        told = [last, request, *_told(segments)]
+        answer, rows = self._connection.pipeline(
+            [words("schedule", [keys.experiment(uid)], told), _reading(uid, seen, PIECE)]
+        )
+        return answer, _read(self._connection.found(uid, rows))
 
     def published(self, uid: str, segments: Sequence[tuple[int, int, int]]) -> None:
         args = [number for segment in segments for number in segment]
@@ -119,12 +124,13 @@ class Experiments(Part):
         ]
 
     def read(self, uid: str, seen: str, count: int = PIECE) -> Read:
-        rows = self._connection.find(
-            uid, "read", [keys.experiment(uid), keys.journal(uid)], seen or "0-0", count
-        )
-        if rows == "gone":
-            return Read(entries=[], gone=True)
-        return Read(entries=[journal.entry(i, _fields(pairs)) for i, pairs in rows], gone=False)
+        where = [keys.experiment(uid), keys.journal(uid)]
+        return _read(self._connection.find(uid, "read", where, seen or "0-0", count))
+
+    def await_entries(self, uid: str, seen: str, seconds: float) -> Read:
+        awaited = awaiting({keys.journal(uid): seen or "0-0"}, seconds)
+        _, rows = self._connection.pipeline([awaited, _reading(uid, seen, PIECE)], blocks=True)
+        return _read(self._connection.found(uid, rows))
 
     def keep_snapshot(self, uid: str, snapshot: Snapshot) -> None:
         where = [keys.experiment(uid)]
@@ -186,6 +192,25 @@ class Experiments(Part):
             for uid, wants, since, weight, queue, claims in rows
         ]
         return sorted(found, key=lambda claimant: (claimant.submitted_at, claimant.uid))
+
+
+def _told(segments: Sequence[ScheduledSegment]) -> list[str | int]:
+    """Segments as schedule.lua takes them."""
+    told: list[str | int] = []
+    for s in segments:
+        told += [s.trial, s.bracket, s.rung, s.target, journal.encode(s.config)]
+    return told
+
+
+def _reading(uid: str, seen: str, count: int) -> list[Word]:
+    return words("read", [keys.experiment(uid), keys.journal(uid)], [seen or "0-0", count])
+
+
+def _read(rows: Any) -> Read:
+    """What read.lua answers."""
+    if rows == "gone":
+        return Read(entries=[], gone=True)
+    return Read(entries=[journal.entry(i, _fields(pairs)) for i, pairs in rows], gone=False)
 
 
 def _claims(text: str) -> Json:

@@ -102,6 +102,9 @@ class Experiments(Fleet):
             formats.require(entry["v"], f"journal entry {entry['id']}")
         return Read(clean({"entries": after})["entries"], gone=False)
 
+    def await_entries(self, uid: str, seen: str, seconds: float) -> Read:
+        return self.read(uid, seen)  # at once, as the clock is the caller's
+
     def keep_snapshot(self, uid: str, snapshot: Snapshot) -> None:
         experiment = self.memory.experiments.get(uid)
         if experiment and any(entry["id"] == snapshot.seen for entry in experiment.journal):
@@ -160,6 +163,11 @@ class Experiments(Fleet):
             experiment.open(now, record)
         experiment.request = request
         return "ok"
+
+    def schedule_and_read(
+        self, uid: str, last: str, request: str, segments: Sequence[ScheduledSegment], seen: str
+    ) -> tuple[Decided, Read]:
+        return self.schedule(uid, last, request, segments), self.read(uid, seen)
 
     def published(self, uid: str, segments: Sequence[tuple[int, int, int]]) -> None:
         now = self.clock()

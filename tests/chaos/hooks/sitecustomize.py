@@ -45,24 +45,38 @@ def note(folder: str, **facts: Any) -> None:
 def install(hooks: str) -> None:
     """Wraps the store's scripts, the publisher and the writing of checkpoints."""
     from asha_queue.checkpoints import manifest
-    from asha_queue.store.connection import Connection
+    from asha_queue.store.connection import Connection, called
 
-    original, led = Connection.run, dict[str, Any]()
+    original, together, led = Connection.run, Connection.pipeline, dict[str, Any]()
 
-    def run(self: Connection, name: str, where: Sequence[str], *args: str | int) -> Any:
-        reach(hooks, f"{name}:before")
-        begun = time.monotonic()
-        answer = original(self, name, where, *args)
+    def heard(name: str, uid: str, answer: Any, begun: float) -> None:
         reach(hooks, f"{name}:after")
-        uid = where[0].rpartition(":")[2]
         if name in DECISIONS or (name in FENCED and answer == "stale"):
             note(hooks, script=name, uid=uid, answer=answer, begun=begun, at=time.monotonic())
         # by the term too: one that was frozen leads again, and never saw who led in between
         elif name == "lead" and led.get(uid) != answer[:2]:
             led[uid] = answer[:2]
             note(hooks, script=name, uid=uid, answer=answer[1], begun=begun, at=time.monotonic())
+
+    def run(self: Connection, name: str, where: Sequence[str], *args: str | int) -> Any:
+        reach(hooks, f"{name}:before")
+        begun = time.monotonic()
+        answer = original(self, name, where, *args)
+        heard(name, where[0].rpartition(":")[2], answer, begun)
         return answer
 
+    def pipeline(self: Connection, calls: Sequence[Sequence[Any]], blocks: bool = False) -> Any:
+        scripts = [(called(call), call) for call in calls if called(call)]
+        for name, _ in scripts:
+            reach(hooks, f"{name}:before")
+        begun = time.monotonic()
+        answers = together(self, calls, blocks)
+        by_call = dict(zip(map(id, calls), answers, strict=True))
+        for name, call in scripts:
+            heard(name, str(call[5]).rpartition(":")[2], by_call[id(call)], begun)
+        return answers
+
+    Connection.pipeline = pipeline  # type: ignore[method-assign]
     Connection.run = run  # type: ignore[method-assign]
 
     written = manifest.write
@@ -81,10 +95,11 @@ def install(hooks: str) -> None:
 
     published = Publisher.publish
 
-    def publish(self: Publisher, *args: Any, **kwargs: Any) -> None:
+    def publish(self: Publisher, *args: Any, **kwargs: Any) -> bool:
         reach(hooks, "publish:before")
-        published(self, *args, **kwargs)
+        marked = published(self, *args, **kwargs)
         reach(hooks, "publish:after")
+        return marked
 
     Publisher.publish = publish  # type: ignore[method-assign]
 
