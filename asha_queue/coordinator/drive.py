@@ -67,10 +67,9 @@ class Drive:
             if self._exports.behind:
                 return True  # the next piece follows soon
             self._next_look = time.monotonic() + TICK
-            self._exports.write_if_due()
             search, result = self.coordinator.fold.search, self._exports.result
             self._exports.retention.tend(search, result, self._term)
-        return news
+        return self._exports.write_if_due() or news
 
     def step(self) -> None:
         """A turn, then waits for the next event if there was nothing to do."""

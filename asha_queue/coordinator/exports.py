@@ -43,6 +43,8 @@ JOURNAL_FILE = "journal.jsonl"
 AGAIN = 10.0
 #: The files are written so many times more seldom than it takes to write them.
 RARELY = 20
+#: Rows of trials.csv that are made in one go.
+ROWS = 500
 #: Entries that are kept for want of time to follow them: more are read from the store again.
 MOST_HEARD = 10 * PIECE
 
@@ -74,6 +76,9 @@ class Exports:
         #: When to try again, if the files cannot be written.
         self._again_at: float | None = None
         self.retention = Retention(store, uid, specification, folder)
+        #: The rest of trials.csv, the part that is made, and the seconds that it took; None: none.
+        self._rows: Iterator[str] | None = None
+        self._table, self._took = io.StringIO(), 0.0
         self._begin()
 
     def hear(self, entry: Json) -> None:
@@ -130,23 +135,40 @@ class Exports:
 
     def write(self) -> None:
         """Writes the files that show the result as it is now, if it is another."""
-        if not self._grown or not self._writes:
-            return
+        if (self._grown or self._rows) and self._writes:
+            self._rows = None
+            while self._write_piece():
+                pass
+
+    def write_if_due(self) -> bool:
+        """As `write`, but in pieces and seldom enough that a large result delays no decision by
+        much; True while the next piece is due."""
+        if self._rows is None and not (self._grown and time.monotonic() >= self._next_write):
+            return False
+        return self._writes and self._write_piece()
+
+    def _write_piece(self) -> bool:
+        """Writes the next rows of trials.csv, and both files once they are whole; True until
+        then."""
         began = time.monotonic()
         with self._forgiven():
-            _replace(self._folder / "trials.csv", trials_csv(self.result))
+            path = self._folder / "trials.csv"
+            if self._rows is None:
+                self._rows, self._took, self._grown = csv_rows(self.result), 0.0, False
+                self._table = io.StringIO()
+            piece = next(self._rows, None)
+            if piece is not None:
+                self._table.write(piece)
+                self._took += time.monotonic() - began
+                return True
+            _replace(path, self._table.getvalue())
             best = json.dumps(best_file(self.result), indent=2, ensure_ascii=False)
             _replace(self._folder / "best.json", best + "\n")
             for name in (JOURNAL_FILE, "trials.csv", "best.json") if self._storage.remote else ():
                 self._storage.put(name)
-            self._grown = False
-        now = time.monotonic()
-        self._next_write = now + max(TICK, (now - began) * RARELY)
-
-    def write_if_due(self) -> None:
-        """As `write`, but seldom enough that a large result delays no decision by much."""
-        if time.monotonic() >= self._next_write:
-            self.write()
+        self._rows, now = None, time.monotonic()
+        self._next_write = now + max(TICK, (now - began + self._took) * RARELY)
+        return False
 
     def close(self) -> None:
         if self._journal:
@@ -160,6 +182,7 @@ class Exports:
         self.retention.begin()
         self._seen = "0-0"
         self._grown = False
+        self._rows = None
         self._complete = False
         self._again_at = None
 
@@ -227,19 +250,30 @@ def _place(stream_id: str) -> list[int]:
 def trials_csv(result: Result) -> str:
     """One line per trial: number, state, last rung, resource, metrics, configuration; where it is
     asked for, whether it meets the constraints and is on the front."""
-    configs = [flatten(trial.config) for trial in result.trials]
-    parameters = list(dict.fromkeys(name for config in configs for name in config))
-    metrics = list(dict.fromkeys(name for trial in result.trials for name in trial.metrics))
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
+    return "".join(csv_rows(result))
+
+
+def csv_rows(result: Result) -> Iterator[str]:
+    """The table in pieces, each a few milliseconds of work; trials that come up meanwhile are in
+    the next table."""
+    count = len(result.trials)
+    parameters, metrics = dict[str, None](), dict[str, None]()
+    for number, trial in enumerate(result.trials[:count]):
+        parameters |= dict.fromkeys(flatten(trial.config))
+        metrics |= dict.fromkeys(trial.metrics)
+        if number % ROWS == ROWS - 1:
+            yield ""
     goal, front = result.specification.goal, {one.trial for one in result.pareto_front}
     marks = [*["feasible"][: len(goal.constraints)], *["front"][: len(goal.objectives) - 1]]
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["trial", "state", "rung", "resource", *marks, *metrics, *parameters])
-    for trial, config in zip(result.trials, configs, strict=True):
+    for number, trial in enumerate(result.trials[:count]):
         marked = {
             "feasible": trial.results[-1].violation == 0.0 if trial.results else None,
             "front": trial.number in front,
         }
+        config = flatten(trial.config)
         writer.writerow(
             [
                 trial.number,
@@ -251,7 +285,10 @@ def trials_csv(result: Result) -> str:
                 *(config.get(name) for name in parameters),
             ]
         )
-    return out.getvalue()
+        if number % ROWS == ROWS - 1:
+            yield out.getvalue()
+            out.seek(out.truncate(0))
+    yield out.getvalue()
 
 
 def _replace(path: Path, text: str) -> None:

@@ -36,6 +36,10 @@ from asha_queue.store.contract import Eviction, Store
 
 #: Checkpoints evicted, and removed, in one go.
 BATCH: Final = 100
+#: Trials looked at in one go, besides those that came to rest since the last look.
+LOOK: Final = 1000
+#: A look at all of them, as limits ask for, is taken so many times more seldom than it takes.
+RARELY: Final = 20
 #: Seconds until files are tried again that could not be removed.
 AGAIN: Final = 60.0
 
@@ -74,9 +78,12 @@ class Retention:
         """Evicts what may go, and sees to the removal of what went; once a second at most."""
         if self._specification.keep_checkpoints == "all" or time.monotonic() < self._next:
             return
-        self._next = time.monotonic() + TICK
+        began = time.monotonic()
+        self._next = began + TICK
         if self._sees():
-            self._evict(search, result, term)
+            self._evict(search, result, term, LOOK)
+            if self._holdings.limited:
+                self._next = max(self._next, began + RARELY * (time.monotonic() - began))
             self._remove(REMOVE_AFTER)
 
     def settle(self, search: Asha, result: Result, term: int) -> None:
@@ -101,16 +108,17 @@ class Retention:
             return False
         return True
 
-    def _evict(self, search: Asha, result: Result, term: int) -> bool:
+    def _evict(self, search: Asha, result: Result, term: int, some: int | None = None) -> bool:
         """True if there was something, and there may be more."""
         best = [*result.pareto_front, result.best, result.best_seen]
         keep = {one.checkpoint["path"] for one in best if one and one.checkpoint}
-        surplus = self._holdings.surplus(search, keep)[:BATCH]
-        evictions = [Eviction(*one) for one in surplus]
-        if not evictions or self._store.evict(self._uid, term, evictions) != "ok":
-            return False
-        self._holdings.asked(surplus)
-        return True
+        surplus = self._holdings.surplus(search, keep, some)
+        for first in range(0, len(surplus), BATCH):
+            asked = surplus[first : first + BATCH]
+            if self._store.evict(self._uid, term, [Eviction(*one) for one in asked]) != "ok":
+                return False
+            self._holdings.asked(asked)
+        return bool(surplus)
 
     def _remove(self, age: float) -> bool:
         """True while files are removed whose checkpoints left the record `age` seconds ago."""

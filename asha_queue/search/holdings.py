@@ -17,11 +17,11 @@ Rules
    it alone may exceed a limit.
 
 An evicted trial that becomes promotable all the same is promoted: it trains again from the best
-checkpoint left. Each look costs as much as there are trials that hold a checkpoint, not as there
-are trials.
+checkpoint left. A look need not be at all that hold a checkpoint: what came to rest since the last
+one is looked at first, and of the others a few at a time, in turn. With limits it is.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -68,6 +68,9 @@ class Holdings:
         self._rungs: dict[tuple[int, int], Ranking] = {}
         self._brackets: dict[int, int] = {}
         self._held: dict[int, _Held] = {}
+        #: Trials that came to rest since the last look, and those whose turn comes next.
+        self._rested: dict[int, None] = {}
+        self._turn: list[int] = []
 
     def apply(self, entry: Mapping[str, Any]) -> None:
         """Folds the next entry of the journal."""
@@ -91,11 +94,20 @@ class Holdings:
         """Checkpoints there are."""
         return sum(len(held.sizes) for held in self._held.values())
 
-    def surplus(self, search: Asha, keep: Collection[str] = ()) -> list[Surplus]:
-        """What may go now, by the present `search`; `keep` has the paths that stay in any case."""
-        resting = {trial: held for trial, held in self._held.items() if not held.open}
+    @property
+    def limited(self) -> bool:
+        """Whether there is a limit of their number or bytes."""
+        return self._most is not None or self._most_bytes is not None
+
+    def surplus(
+        self, search: Asha, keep: Collection[str] = (), some: int | None = None
+    ) -> list[Surplus]:
+        """What may go now, by the present `search`; `keep` has the paths that stay in any case.
+        Without limits, `some`: looks at what is new, and at so many of the others."""
+        looked = self._next(len(self._held) if some is None or self.limited else some)
+        resting = {t: held for t in looked if (held := self._held.get(t)) and not held.open}
         newest = {t: LAST if self._needed(t, held, search) else 0 for t, held in resting.items()}
-        if self._most is not None or self._most_bytes is not None:
+        if self.limited:
             self._limit(resting, newest)
         found = []
         for trial, held in resting.items():
@@ -103,6 +115,17 @@ class Holdings:
             if held.asked != (newest[trial], kept):
                 found.append(Surplus(trial, held.rung, newest[trial], kept))
         return found
+
+    def _next(self, some: int) -> Iterable[int]:
+        """What came to rest since the last call, and so many of the others."""
+        rested, self._rested = self._rested, {}
+        if some >= len(self._held):
+            return self._held
+        if not self._turn:
+            self._turn = [*self._held]
+        rested |= dict.fromkeys(self._turn[-some:])
+        del self._turn[-some:]
+        return rested
 
     def asked(self, surplus: Collection[Surplus]) -> None:
         """These were evicted, or the store passed them over."""
@@ -123,6 +146,7 @@ class Holdings:
             if held := self._held.get(trial):
                 held.bracket, held.rung = bracket, rung
                 held.open, held.failed, held.asked = False, final, None
+                self._rested[trial] = None
 
     def _rung(self, bracket: int, rung: int) -> Ranking:
         place = bracket, rung

@@ -22,6 +22,7 @@ import redis
 from asha_queue.coordinator.drive import Drive
 from asha_queue.queue import QUEUE, Publisher, lists
 from asha_queue.search.space import choice, loguniform, uniform
+from asha_queue.simulation import simulate
 from asha_queue.specification import Specification
 from asha_queue.store import connect, journal, keys
 from asha_queue.store.connection import script_hash, script_text
@@ -29,6 +30,8 @@ from tests.processes.servers import Valkey
 
 #: Seconds between two beats of a simulated worker: they live, however long a turn takes.
 BEAT = 5.0
+#: Units of resource that a trial gets in the mean, on the ladder below.
+UNITS_EACH = 3.25
 #: Calls of scripts in one pipeline.
 PIPELINE = 500
 
@@ -51,18 +54,36 @@ def experiment(trials: int) -> Specification:
     )
 
 
+def journal_of(trials: int, saves: bool = False) -> list[dict[str, Any]]:
+    """The entries of an experiment that has started so many trials and goes on; with their
+    checkpoints, if it `saves` any."""
+    value = {n: random.Random(n).random() for n in range(64)}
+    made = simulate(
+        experiment(10**6),
+        lambda config, t: {"loss": config["dropout"] + value[t % 64] / t},
+        lambda config, start, target: float(target - start),
+        workers=1,
+        until=trials * UNITS_EACH,
+    )
+    for entry in made.journal if not saves else ():
+        if "checkpoint" in entry:
+            entry["checkpoint"] = None
+    return made.journal
+
+
 class Spent(NamedTuple):
-    """Seconds: of the wall's clock, of this process' CPU and of the server's."""
+    """Seconds by the wall's clock, and of CPU of this process and of the server; commands of the
+    server, and bytes to and from it."""
 
-    wall: float
-    own: float
-    server: float
+    wall: float = 0.0
+    own: float = 0.0
+    server: float = 0.0
+    commands: float = 0.0
+    sent: float = 0.0
+    received: float = 0.0
 
-    def __add__(self, other: tuple[float, ...]) -> "Spent":  # type: ignore[override]
-        return Spent(*(mine + its for mine, its in zip(self, other, strict=True)))
-
-
-NOTHING = Spent(0.0, 0.0, 0.0)
+    def plus(self, other: "Spent", sign: int = 1) -> "Spent":
+        return Spent(*(mine + sign * its for mine, its in zip(self, other, strict=True)))
 
 
 class Workers:
@@ -184,34 +205,37 @@ class Alone:
             made = experiment(trials)
             uid = self.store.submit(uuid.uuid4().hex[:16], made.name, made.to_json())
         self.workers.beat()
-        publisher = Publisher(self.url)
-        self.drive = Drive(self.store, publisher, uid, folder / "runs" / "bench", self.url)
+        home = folder / "runs" / "bench"
+        if saves:  # where there are none, none is evicted
+            (home / "checkpoints" / uid).mkdir(parents=True)
+        self.drive = Drive(self.store, Publisher(self.url), uid, home, self.url)
         self.uid = uid
 
     def decide(self) -> Spent:
         """The coordinator's turns until it has nothing to do; what they took."""
-        server, own, wall = self.server_seconds(), time.process_time(), time.perf_counter()
+        began = self._spent()
         while self.drive.turn():
             pass
-        own, wall = time.process_time() - own, time.perf_counter() - wall
-        return Spent(wall, own, self.server_seconds() - server)
+        return self._spent().plus(began, -1)
 
     def rounds(self, segments: int) -> tuple[int, Spent]:
         """Decides and trains by turns until so many segments were published and trained; how many
         there were, and what the coordinator's turns took."""
-        done, spent = 0, NOTHING
+        done, spent = 0, Spent()
         while done < segments:
             self.workers.beat()
-            spent += self.decide()
+            spent = spent.plus(self.decide())
             ended = self.workers.train(self.workers.count)
             assert ended, "the coordinator publishes nothing"
             done += ended
         return done, spent
 
-    def server_seconds(self) -> float:
-        """CPU time of the server."""
-        cpu = self.workers.info("cpu")
-        return float(cpu["used_cpu_user"] + cpu["used_cpu_sys"])
+    def _spent(self) -> Spent:
+        found = self.workers.info("everything")
+        cpu = found["used_cpu_user"] + found["used_cpu_sys"]
+        sent, received = found["total_net_input_bytes"], found["total_net_output_bytes"]
+        told = (cpu, found["total_commands_processed"], sent, received)
+        return Spent(time.perf_counter(), time.process_time(), *told)
 
     def resident(self) -> float:
         """Memory of the server in bytes."""
