@@ -22,6 +22,9 @@ from asha_queue.store.contract import Claimant, Store, Worker
 LOOK_EVERY = 0.5
 #: … and while there is no worker.
 LOOK_FOR_WORKERS = 0.1
+#: Of a large fleet it holds for so many times as long as it took, at most for so many seconds.
+RARELY = 20
+LOOK_AT_LEAST = 3.0
 
 
 class Claims(NamedTuple):
@@ -53,6 +56,7 @@ class Fleet:
         """Looks again, if the last look is too old."""
         if self.clock() < self._next_look:
             return
+        began = time.perf_counter()
         self.workers = self._store.workers()
         self._able.clear()
         self._serving.clear()
@@ -62,7 +66,9 @@ class Fleet:
                 self._able[queue] += not worker.aside
         self._claims = {one.uid: claims_of(one) for one in self._store.claimants()}
         self._divisions.clear()
-        self._next_look = self.clock() + (LOOK_EVERY if self.workers else LOOK_FOR_WORKERS)
+        pause = LOOK_EVERY if self.workers else LOOK_FOR_WORKERS
+        took = time.perf_counter() - began
+        self._next_look = self.clock() + max(pause, min(RARELY * took, LOOK_AT_LEAST))
 
     def serving(self, queues: Sequence[str]) -> list[Worker]:
         """The workers that serve any of these queues."""

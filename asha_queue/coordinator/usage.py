@@ -33,6 +33,8 @@ class Usage:
 
     def _forget(self) -> None:
         self._targets: dict[int, int] = {}
+        #: Segments in training by target.
+        self.training = Counter[int]()
         #: By trial in training: since when, here and on the server's clock (None: unknown).
         self._since: dict[int, tuple[float, float | None]] = {}
         self._ended = defaultdict[str, float](float)
@@ -46,7 +48,7 @@ class Usage:
         elif kind == "scheduled":
             self._targets[entry["trial"]] = entry["target"]
         elif kind == "started":
-            self._since[entry["trial"]] = self._clock(), entry["at"]
+            self._begin(entry["trial"], entry["at"])
         elif kind in ENDS:
             self._end(entry["trial"], entry["at"], kind == "completed")
         elif kind == "cancelled":
@@ -56,13 +58,12 @@ class Usage:
     def see(self, running: Iterable[RunningSegment]) -> None:
         """Takes up what is in training and whose start was not read."""
         for segment in running:
-            self._targets[segment.trial] = segment.target
-            self._since.setdefault(segment.trial, (self._clock(), None))
-
-    @property
-    def training(self) -> Counter[int]:
-        """Segments in training by target."""
-        return Counter(self._targets[trial] for trial in self._since)
+            if segment.trial not in self._since:
+                self._targets[segment.trial] = segment.target
+                self._begin(segment.trial, None)
+            elif segment.trial not in self._targets:
+                self._targets[segment.trial] = segment.target
+                self.training[segment.target] += 1
 
     def take(self, queue: str) -> float | None:
         """Worker-seconds since the last call; None at the first one."""
@@ -73,11 +74,17 @@ class Usage:
         before, self._taken[queue] = self._taken.get(queue), total
         return None if before is None else total - before
 
+    def _begin(self, trial: int, at: float | None) -> None:
+        if trial not in self._since and trial in self._targets:
+            self.training[self._targets[trial]] += 1
+        self._since[trial] = self._clock(), at
+
     def _end(self, trial: int, at: float | None, completed: bool) -> None:
         here, there = self._since.pop(trial, (None, None))
         target = self._targets.pop(trial, None)
         if here is None or target is None:
             return
+        self.training[target] -= 1
         seconds = self._clock() - here if at is None or there is None else at - there
         queue = self._queue_of(target)
         self._ended[queue] += seconds

@@ -1,7 +1,8 @@
 """The workers and coordinators that live, on the server."""
 
 from collections.abc import Sequence
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 
 from asha_queue.store import journal, keys
 from asha_queue.store.connection import Part
@@ -10,6 +11,8 @@ from asha_queue.store.introductions import introduced
 
 _WORKERS = [keys.WORKERS, keys.SEEN]
 _TROUBLES = [keys.TROUBLES, keys.ASIDE]
+#: Workers of which is remembered what they say.
+MOST: Final = 2**14
 _COORDINATORS = [keys.COORDINATORS, keys.COORDINATORS_SEEN]
 
 
@@ -52,16 +55,15 @@ class Fleet(Part):
         """Name, what it says of itself, when it was last heard and why it is set aside, by name."""
         rows = self._connection.run("alive", where)
         return sorted(
-            (
-                (name, introduced(_read(info)), int(seen) / 1e6, aside)
-                for name, info, seen, aside in rows
-            ),
+            ((name, _said(info), int(seen) / 1e6, aside) for name, info, seen, aside in rows),
             key=lambda row: row[0],
         )
 
 
-def _read(info: str) -> Any:
+@lru_cache(maxsize=MOST)
+def _said(info: str) -> Json:
+    """What a worker says of itself, which is the same with each beat: read once."""
     try:
-        return journal.decode(info)
+        return introduced(journal.decode(info))
     except (ValueError, RecursionError):
-        return None
+        return introduced(None)

@@ -86,6 +86,15 @@ class Spent(NamedTuple):
         return Spent(*(mine + sign * its for mine, its in zip(self, other, strict=True)))
 
 
+class Running(NamedTuple):
+    """A segment that a simulated worker has begun."""
+
+    uid: str
+    trial: int
+    token: str
+    target: int
+
+
 class Workers:
     """Simulated workers on a server; `saves`: whether they record a checkpoint of each segment."""
 
@@ -96,12 +105,13 @@ class Workers:
         self._rng = random.Random(0)
         self._names = [f"cpu{n % 8}@node{n // 8}" for n in range(count)]
         self._next_beat = 0.0
-        for name in ("beat", "claim", "start", "complete"):
+        self._running: list[Running] = []
+        for name in ("beat", "claim", "start", "renew", "complete"):
             self._client.script_load(script_text(name))
 
-    def beat(self) -> None:
-        """Says that all workers live, if it is time."""
-        if time.monotonic() < self._next_beat:
+    def beat(self, now: bool = False) -> None:
+        """Says that all workers live, if it is time, or `now`."""
+        if not now and time.monotonic() < self._next_beat:
             return
         self._next_beat = time.monotonic() + BEAT
         where = [keys.WORKERS, keys.SEEN, keys.DRAINS, keys.TROUBLES, keys.ASIDE]
@@ -110,13 +120,34 @@ class Workers:
 
     def train(self, most: int) -> int:
         """Takes so many segments at most from the queue, and completes them; how many they were."""
-        taken = self._taken(most)
+        return self.end(self.take(most))
+
+    def take(self, most: int) -> int:
+        """Takes so many segments at most from the queue, and begins them; how many they were."""
         by_uid: dict[str, list[dict[str, Any]]] = {}
-        for segment in taken:
+        for segment in self._taken(most):
             by_uid.setdefault(segment["uid"], []).append(segment)
         for uid, segments in by_uid.items():
-            self._complete(uid, segments)
-        return len(taken)
+            self._begin(uid, segments)
+        return sum(map(len, by_uid.values()))
+
+    def end(self, most: int) -> int:
+        """Completes so many segments at most, those begun first; how many they were."""
+        ended, self._running = self._running[:most], self._running[most:]
+        ends: dict[str, list[Sequence[Any]]] = {}
+        for one in ended:
+            outcome = self._outcome(one.trial, one.target, one.token)
+            ends.setdefault(one.uid, []).append((one.trial, one.token, *outcome))
+        for uid, calls in ends.items():
+            where = [keys.experiment(uid), keys.TROUBLES, keys.ASIDE]
+            assert all(answer == b"ok" for answer in self._call("complete", where, calls))
+        return len(ended)
+
+    def renew(self) -> None:
+        """Renews the lease of all that runs."""
+        for uid in {one.uid for one in self._running}:
+            mine = [(one.trial, one.token) for one in self._running if one.uid == uid]
+            self._call("renew", [keys.experiment(uid), keys.DRAINS], mine)
 
     def _taken(self, most: int) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
@@ -127,7 +158,7 @@ class Workers:
                 found += [json.loads(body)[1] for body in bodies]
         return found
 
-    def _complete(self, uid: str, segments: Sequence[dict[str, Any]]) -> None:
+    def _begin(self, uid: str, segments: Sequence[dict[str, Any]]) -> None:
         where = [keys.experiment(uid), keys.SEEN, keys.TROUBLES, keys.ASIDE]
         places = [(s["trial"], s["rung"], s["attempt"]) for s in segments]
         claims = [
@@ -145,13 +176,9 @@ class Workers:
             if answer[8] != b"1"
         ]
         self._call("start", where[:1], resumed)
-        ends = [
-            (place[0], answer[1], *self._outcome(place[0], int(answer[4]), answer[1].decode()))
-            for place, answer in ran
+        self._running += [
+            Running(uid, place[0], answer[1].decode(), int(answer[4])) for place, answer in ran
         ]
-        where = [keys.experiment(uid), keys.TROUBLES, keys.ASIDE]
-        answers = self._call("complete", where, ends)
-        assert all(answer == b"ok" for answer in answers)
 
     def _outcome(self, trial: int, target: int, token: str) -> list[str]:
         metrics = {"loss": self._rng.random()}
@@ -175,8 +202,9 @@ class Workers:
             answers += pipe.execute()
         return answers
 
-    def info(self, section: str) -> dict[str, Any]:
-        found: dict[str, Any] = self._client.info(section)
+    def info(self, *sections: str) -> dict[str, Any]:
+        """What the server tells of itself."""
+        found: dict[str, Any] = self._client.info(*sections)
         return found
 
     def close(self) -> None:
@@ -231,7 +259,7 @@ class Alone:
         return done, spent
 
     def _spent(self) -> Spent:
-        found = self.workers.info("everything")
+        found = self.workers.info("cpu", "stats")
         cpu = found["used_cpu_user"] + found["used_cpu_sys"]
         sent, received = found["total_net_input_bytes"], found["total_net_output_bytes"]
         told = (cpu, found["total_commands_processed"], sent, received)
