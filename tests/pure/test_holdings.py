@@ -157,3 +157,25 @@ def test_the_worst_of_the_lowest_rung_go_first() -> None:
     assert Surplus(0, 0, 0, ("/0",)) in asked
     holdings.asked(asked)
     assert holdings.surplus(search, keep={"/0"}) == []
+
+
+def test_a_look_at_some_finds_what_came_to_rest_and_in_turn_all_others() -> None:
+    plan = Plan(Ladder(1, 9, 3), Goal("loss", "min"), num_trials=100)
+    search, holdings = Asha(plan), Holdings(plan)
+    for trial in range(60):
+        fields = {"trial": trial, "rung": 0, "attempt": 1}
+        ended = {"metrics": {"loss": float(trial)}, "checkpoint": {"path": f"{trial}"}}
+        for entry in (
+            {"type": "scheduled", **fields, "bracket": 0, "target": 1},
+            {"type": "completed", **fields, **ended},
+        ):
+            search.apply(entry)
+            holdings.apply(entry)
+        if trial == 49:
+            holdings.surplus(search, (), 1)
+    new = {one.trial for one in holdings.surplus(search, (), 1)}
+    assert set(range(50, 60)) <= new
+    all_of_them = {one.trial for one in holdings.surplus(search)}
+    looks = [holdings.surplus(search, (), 10) for _ in range(8)]
+    assert {one.trial for look in looks for one in look} == all_of_them
+    assert max(map(len, looks)) <= 10

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asha_queue.coordinator import fold
+from asha_queue.coordinator.fleet import Fleet
 from asha_queue.coordinator.loop import Coordinator
 from asha_queue.coordinator.slots import Want, divide, lead
 from asha_queue.errors import ProgramError, SpecificationError
@@ -523,6 +524,57 @@ def test_a_lost_message_is_published_again(store: Store) -> None:
     again = queue.pop()
     assert again
     assert (again.trial, again.rung, again.attempt) == (0, 0, 1)
+
+
+def test_what_others_schedule_is_published_without_a_tick(store: Store) -> None:
+    uid = submitted(store)
+    store.beat("cpu0@test", INFO)
+    queue = Queue()
+    coordinator = Coordinator(store, queue, uid, Fleet(store, Clock()))
+    while coordinator.turn():
+        pass
+    first = queue.pop()
+    assert first
+    claim = store.claim(uid, first.trial, first.rung, first.attempt, "c", "cpu0@test", True)
+    assert store.fail(uid, first.trial, claim.token, "it broke", 0) == "retry"
+    while coordinator.turn():  # the clock stands still: it does not tick
+        pass
+    again = queue.pop()
+    assert again
+    assert (again.trial, again.rung, again.attempt) == (first.trial, first.rung, 2)
+    assert store.due(uid) == []  # it is marked, too
+    assert queue.pop() is None
+
+
+def test_what_is_scheduled_while_it_is_paused_is_not_published(store: Store) -> None:
+    uid = submitted(store)
+    store.beat("cpu0@test", INFO)
+    queue = Queue()
+    coordinator = Coordinator(store, queue, uid, Fleet(store, Clock()))
+    while coordinator.turn():
+        pass
+    first = queue.pop()
+    assert first
+    claim = store.claim(uid, first.trial, first.rung, first.attempt, "c", "cpu0@test", True)
+    store.pause(uid, "p", "me", "", True)
+    assert store.fail(uid, first.trial, claim.token, "it broke", 0) == "retry"
+    while coordinator.turn():
+        pass
+    assert queue.pop() is None
+
+
+def test_a_new_leader_publishes_nothing_that_has_ended(store: Store) -> None:
+    uid = submitted(store)
+    before = drive(store, uid, workers=2)
+    assert before.ended
+    store.extend(uid, "more", "me", "", {"num_samples": 31})
+    before.resign()
+    queue = Queue()
+    coordinator = Coordinator(store, queue, uid)
+    while coordinator.turn():
+        pass
+    assert queue.messages
+    assert len(queue.messages) == coordinator.fold.search.outstanding
 
 
 def test_a_program_that_every_worker_refuses_ends_in_one_message(store: Store) -> None:

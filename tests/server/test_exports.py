@@ -12,7 +12,7 @@ from asha_queue.coordinator import exports
 from asha_queue.coordinator.exports import Exports
 from asha_queue.search.space import uniform
 from asha_queue.specification import Specification
-from asha_queue.store.contract import Outcome, ScheduledSegment, Store
+from asha_queue.store.contract import PIECE, Outcome, Read, ScheduledSegment, Store
 from tests.server.sides import MemorySide
 
 SPECIFICATION = Specification(
@@ -179,3 +179,91 @@ def test_files_are_whole_although_every_look_finds_something_new(
         assert files.follow(1)
         assert not files.behind
         assert exported(tmp_path) == journalled(store, uid)
+
+
+def test_what_the_coordinator_has_folded_is_not_read_again(
+    make: Make, store: Store, uid: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = make()
+    seen, reads = "0-0", list[str]()
+
+    def hear() -> None:
+        nonlocal seen
+        for entry in store.read(uid, seen).entries:
+            files.hear(entry)
+            seen = entry["id"]
+
+    train(store, uid, 0, 0.5)
+    hear()  # before it leads: read from the store when it does
+    follow(files, 1)
+    read = store.read
+
+    def noted(uid: str, after: str, count: int = PIECE) -> Read:
+        reads.append(after)
+        return read(uid, after, count)
+
+    monkeypatch.setattr(store, "read", noted)
+    for trial in range(1, 5):
+        train(store, uid, trial, trial / 10)
+        hear()
+        reads.clear()
+        follow(files, 1)
+        assert reads == []
+    assert exported(tmp_path) == [entry["id"] for entry in read(uid, "0-0").entries]
+    assert len(files.result.trials) == 5
+
+
+def test_exports_that_are_ahead_of_what_they_hear_meet_it_again(
+    make: Make, store: Store, uid: str, tmp_path: Path
+) -> None:
+    files = make()
+    follow(files, 1)
+    for trial in range(4):
+        train(store, uid, trial, trial / 10)
+    entries = store.read(uid, "0-0").entries
+    files.hear(entries[0])
+    follow(files, 1)  # heard only the first, so it reads them all
+    for entry in entries[1:]:
+        files.hear(entry)
+    train(store, uid, 4, 0.4)
+    for entry in store.read(uid, entries[-1]["id"]).entries:
+        files.hear(entry)
+    follow(files, 1)
+    assert exported(tmp_path) == [entry["id"] for entry in store.read(uid, "0-0").entries]
+
+
+def test_a_store_that_was_rolled_back_is_heard_from_its_start(
+    make: Make, side: MemorySide, store: Store, uid: str, tmp_path: Path
+) -> None:
+    files = make()
+    for entry in store.read(uid, "0-0").entries:
+        files.hear(entry)
+    train(store, uid, 0, 0.5)
+    for entry in store.read(uid, "0-0").entries[1:]:
+        files.hear(entry)
+    follow(files, 1)
+    del store.memory.experiments[uid].journal[2:]  # type: ignore[attr-defined]
+    for entry in store.read(uid, "0-0").entries:
+        files.hear(entry)
+    follow(files, 1)
+    assert exported(tmp_path) == [entry["id"] for entry in store.read(uid, "0-0").entries]
+
+
+def test_a_long_table_is_made_in_pieces_between_which_decisions_are_taken(
+    make: Make, store: Store, uid: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exports, "ROWS", 2)
+    files = make()
+    for trial in range(7):
+        train(store, uid, trial, trial / 10)
+    follow(files, 1)
+    pieces = 0
+    while files.write_if_due():
+        pieces += 1
+        if pieces == 2:
+            train(store, uid, 7, 0.7)  # is in the next table
+            follow(files, 1)
+    assert pieces > 4
+    assert len((tmp_path / "trials.csv").read_text().splitlines()) == 1 + 7
+    files.write()
+    assert len((tmp_path / "trials.csv").read_text().splitlines()) == 1 + 8

@@ -11,7 +11,8 @@ from kombu import Queue
 
 from asha_queue.queue import KEYS, TASK, Publisher, lists, make_app, shown
 from asha_queue.settings import FORMAT
-from asha_queue.store.contract import QueuedSegment
+from asha_queue.store import connect
+from asha_queue.store.contract import QueuedSegment, ScheduledSegment
 
 SEGMENTS = [QueuedSegment(n, 0, n % 3, 4 ** (n % 3), 1 + n % 2, {"lr": n / 7}) for n in range(7)]
 #: Drawn anew for every message, or counted.
@@ -124,3 +125,14 @@ def test_a_message_that_was_taken_is_nowhere_any_more(broker: str) -> None:
             connection.drain_events(timeout=10)
         assert len(came) == 1
         assert not client.keys(f"{KEYS}unacked*")
+
+
+def test_what_is_sent_is_marked_as_published(broker: str) -> None:
+    store = connect(broker)
+    store.submit("u", "digits", {"name": "digits", "retries": 1})
+    new = [ScheduledSegment(trial, 0, 0, 1, {}) for trial in range(3)]
+    assert store.schedule("u", store.describe("u").last, "r", new) == "ok"
+    first, *others = store.due("u")
+    assert Publisher(broker).publish("u", [first])
+    assert store.due("u") == others
+    store.close()

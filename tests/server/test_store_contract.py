@@ -348,6 +348,29 @@ def test_a_promotion_keeps_the_config_of_its_trial(store: Store) -> None:
     assert claim(store, 0, rung=1).config == ODD
 
 
+def test_a_decision_and_the_entries_that_it_makes_come_in_one_answer(store: Store) -> None:
+    seen, before = store.read(UID, "0-0").entries[-1]["id"], last(store)
+    told = [new(0), new(1, ODD)]
+    answer, read = store.schedule_and_read(UID, before, "first", told, seen)
+    assert (answer, read.gone) == ("ok", False)
+    assert [(e["type"], e["trial"]) for e in read.entries] == [("scheduled", 0), ("scheduled", 1)]
+    assert read.entries[-1]["config"] == ODD
+    assert read == store.read(UID, seen)
+    answer, late = store.schedule_and_read(UID, before, "second", [new(2)], seen)
+    assert (answer, late) == ("stale", read)
+
+
+def test_whoever_waits_for_entries_gets_them_at_once_if_there_are_some(store: Store) -> None:
+    seen = store.read(UID, "0-0").entries[-1]["id"]
+    assert store.await_entries(UID, seen, 0.01) == store.read(UID, seen)
+    schedule(store, new(0))
+    read = store.await_entries(UID, seen, 60.0)
+    assert [entry["type"] for entry in read.entries] == ["scheduled"]
+    assert store.await_entries(UID, "9999999999999-0", 0.01).gone
+    with pytest.raises(UnknownExperiment):
+        store.await_entries("none", "0-0", 0.01)
+
+
 def test_what_was_published_is_due_again_after_longer_and_longer(side: Side, store: Store) -> None:
     schedule(store, new(0), new(1))
     assert [segment.trial for segment in store.due(UID)] == [0, 1]
