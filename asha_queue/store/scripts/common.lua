@@ -175,11 +175,12 @@ local function close(r, state, how)
   redis.call('ZREM', running, r.trial)
 end
 
--- Opens an attempt: journals `scheduled`, QUEUED, due for publication now.
-local function open(r, config)
+-- Opens an attempt: journals `scheduled`, QUEUED, due for publication now; `...` are more fields of
+-- the record and their values.
+local function open(r, config, ...)
   append('scheduled', '"trial":' .. r.trial .. ',"bracket":' .. r.bracket .. ',"rung":' .. r.rung ..
     ',"target":' .. r.target .. ',"attempt":' .. r.attempt .. ',"config":' .. config, true)
-  redis.call('HSET', r.key, 'state', 'QUEUED', 'attempt', r.attempt, 'publications', 0)
+  redis.call('HSET', r.key, 'state', 'QUEUED', 'attempt', r.attempt, 'publications', 0, ...)
   redis.call('ZADD', queued, digits(now), r.trial)
 end
 

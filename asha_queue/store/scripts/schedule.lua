@@ -37,9 +37,8 @@ for i = 3, #ARGV, 5 do
 end
 
 for _, s in ipairs(segments) do
-  redis.call('HSET', s.key, 'bracket', s.bracket, 'rung', s.rung, 'target', s.target,
-    'config', s.config, 'failures', 0, 'losses', 0, 'unwitnessed', 0, 'avoid', '')
-  open(s, s.config)
+  open(s, s.config, 'bracket', s.bracket, 'rung', s.rung, 'target', s.target, 'config', s.config,
+    'failures', 0, 'losses', 0, 'unwitnessed', 0, 'avoid', '')
 end
 redis.call('HSET', experiment, 'trials', trials, 'request', ARGV[2])
 return 'ok'
