@@ -65,10 +65,17 @@ def journal_of(trials: int, saves: bool = False) -> list[dict[str, Any]]:
         workers=1,
         until=trials * UNITS_EACH,
     )
-    for entry in made.journal if not saves else ():
-        if "checkpoint" in entry:
-            entry["checkpoint"] = None
+    uid = made.journal[0]["uid"]
+    for entry in made.journal:
+        if saved := entry.get("checkpoint"):
+            path = _path(uid, entry["trial"], entry["token"])
+            entry["checkpoint"] = saved | {"path": path} if saves else None
     return made.journal
+
+
+def _path(uid: str, trial: int, token: object) -> str:
+    """The name of a checkpoint, as a worker gives it."""
+    return f"bench/checkpoints/{uid}/{trial}/{token}-bench"
 
 
 class Spent(NamedTuple):
@@ -136,8 +143,7 @@ class Workers:
         ended, self._running = self._running[:most], self._running[most:]
         ends: dict[str, list[Sequence[Any]]] = {}
         for one in ended:
-            outcome = self._outcome(one.trial, one.target, one.token)
-            ends.setdefault(one.uid, []).append((one.trial, one.token, *outcome))
+            ends.setdefault(one.uid, []).append((one.trial, one.token, *self._outcome(one)))
         for uid, calls in ends.items():
             where = [keys.experiment(uid), keys.TROUBLES, keys.ASIDE]
             assert all(answer == b"ok" for answer in self._call("complete", where, calls))
@@ -180,10 +186,10 @@ class Workers:
             Running(uid, place[0], answer[1].decode(), int(answer[4])) for place, answer in ran
         ]
 
-    def _outcome(self, trial: int, target: int, token: str) -> list[str]:
-        metrics = {"loss": self._rng.random()}
-        saved = {"path": f"bench/checkpoints/{trial}/{token}", "resource": target}
-        saved |= {"metrics": metrics, "bytes": 1 << 20, "digest": token}
+    def _outcome(self, ended: Running) -> list[str]:
+        metrics, target = {"loss": self._rng.random()}, ended.target
+        saved = {"path": _path(ended.uid, ended.trial, ended.token), "resource": target}
+        saved |= {"metrics": metrics, "bytes": 1 << 20, "digest": ended.token}
         end = {"metrics": metrics, "reached": target, "checkpoint": saved if self._saves else None}
         end |= {"seconds": 0.01, "curve": [[target, metrics]]}
         if not self._saves:
