@@ -39,10 +39,10 @@ TESTS := tests/test_*.py tests/pure tests/server tests/processes tests/chaos tes
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-all lint bench bench-quality bench-peers bench-fleet bench-table bench-fairness bench-paper bench-disk bench-pages screenshots chaos chaos-figures worker coordinator submit flower
+.PHONY: help run test test-all lint bench bench-quality bench-quality-peers bench-fleet bench-table bench-fairness bench-paper bench-disk bench-pages screenshots chaos chaos-figures worker coordinator submit flower
 
 help:  ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: .venv/.for-run  ## tune workers/digits.py on this machine, with WORKERS=2
 	$(BIN)/asha-queue run workers/digits.py --workers $(WORKERS)
@@ -65,7 +65,7 @@ bench-quality: .venv/.for-test  ## play searches on the learning curves in TABLE
 	$(BIN)/python -m tests.benchmarks.quality --tables $(TABLES) --workers $(FLEETS) --seeds $(RUNS)
 	$(BIN)/python -m tests.benchmarks.quality.budget --tables $(TABLES) --seeds $(RUNS)
 
-bench-peers: .venv/.for-test $(PEERS:%=.peers/%/.ready)  ## play the schedulers of Ray Tune, Syne Tune and Optuna on them, too, in an hour
+bench-quality-peers: .venv/.for-test $(PEERS:%=.peers/%/.ready)  ## play the schedulers of Ray Tune, Syne Tune and Optuna on them, too, in an hour
 	for peer in $(PEERS); do .peers/$$peer/bin/python -m tests.benchmarks.quality.peers \
 	  $$peer --tables $(TABLES) --workers $(FLEETS) --seeds $(RUNS) --into .peers/curves || exit; done
 	$(BIN)/python -m tests.benchmarks.quality --tables $(TABLES) --workers $(FLEETS) --seeds $(RUNS) \

@@ -209,7 +209,7 @@ def test_peers_that_were_never_played_are_named(
 ) -> None:
     save(tmp_path / "rising.npz", rising().metric, np.ones((1, 4)), np.ones((12, 0)), [])
     assert command.main(["--tables", str(tmp_path), "--peers", str(tmp_path / "none")]) == 2
-    assert "none: is no folder; `make bench-peers` makes it" in capsys.readouterr().err
+    assert "none: is no folder; `make bench-quality-peers` makes it" in capsys.readouterr().err
 
 
 def test_a_peer_that_is_not_installed_is_named(

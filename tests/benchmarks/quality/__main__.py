@@ -52,7 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return 2
     if options.peers and not options.peers.is_dir():
-        print(f"{options.peers}: is no folder; `make bench-peers` makes it", file=sys.stderr)
+        print(
+            f"{options.peers}: is no folder; `make bench-quality-peers` makes it", file=sys.stderr
+        )
         return 2
     told, figures = [], []
     interrupted = False
@@ -129,7 +131,10 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seeds", type=whole, default=20, help="runs on each table")
     parser.add_argument("--methods", default=USUAL, metavar="NAME,NAME", help=USUAL)
     parser.add_argument(
-        "--peers", type=Path, metavar="DIR", help="show what `make bench-peers` has kept there, too"
+        "--peers",
+        type=Path,
+        metavar="DIR",
+        help="show what `make bench-quality-peers` has kept there, too",
     )
     add_world(parser)
     parser.add_argument("--plot", type=Path, metavar="FILE.html")

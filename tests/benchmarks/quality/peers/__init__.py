@@ -1,9 +1,9 @@
 """Schedulers of other tuners, their own classes, played on the same tables by the same clock.
 
 Each is played in a virtual environment of its own, which has the peer and numpy but not this
-project's dependencies: modules here and those they use import nothing else. `make bench-peers`
-makes the environments in `.peers/`, keeps what was played in `.peers/curves/`, and shows it beside
-the project's own.
+project's dependencies: modules here and those they use import nothing else.
+`make bench-quality-peers` makes the environments in `.peers/`, keeps what was played in
+`.peers/curves/`, and shows it beside the project's own.
 
 Rules
 

@@ -1,6 +1,6 @@
 """Plays a peer in its own environment: `python -m tests.benchmarks.quality.peers optuna …`.
 
-Started by `make bench-peers`; what it plays is shown by `python -m tests.benchmarks.quality
+Started by `make bench-quality-peers`; what it plays is shown by `python -m tests.benchmarks.quality
 --peers DIR`. Ctrl-C keeps what was played.
 """
 
