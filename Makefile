@@ -39,7 +39,7 @@ TESTS := tests/test_*.py tests/pure tests/server tests/processes tests/chaos tes
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test test-all lint bench bench-quality bench-quality-peers bench-fleet bench-table bench-fairness bench-paper bench-disk bench-pages screenshots chaos chaos-figures worker coordinator submit flower
+.PHONY: help run test test-all lint bench bench-peers bench-quality bench-quality-peers bench-fleet bench-table bench-fairness bench-paper bench-disk bench-pages screenshots chaos chaos-figures worker coordinator submit flower
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,11 @@ lint: .venv/.for-test  ## check style, format and types
 
 bench: .venv/.for-test  ## measure what the tuner costs, in one table: GROUPS="decisions …" ARGS=--json
 	$(BIN)/python -m tests.benchmarks $(GROUPS) $(ARGS)
+
+bench-peers: .venv/.for-test  ## measure Ray Tune, Optuna and Syne Tune at the same work: ARGS=--json
+	@for peer in $(PEERS); do $(MAKE) --no-print-directory .peers/$$peer/.ready \
+	  || echo "$$peer is not installed, and left out" >&2; done
+	$(BIN)/python -m tests.benchmarks.peers $(ARGS)
 
 bench-quality: .venv/.for-test  ## play searches on the learning curves in TABLES=DIR, in virtual time
 	$(BIN)/python -m tests.benchmarks.quality --tables $(TABLES) --workers $(FLEETS) --seeds $(RUNS)
@@ -122,16 +127,18 @@ flower: .venv/.for-run  ## watch BROKER at http://127.0.0.1:5555
 	@touch $@ .venv/.for-run
 
 # Peers have dependencies that exclude each other's, and those of this project
-.peers/optuna/.ready: PACKAGES = optuna==5.0.0 numpy
+.peers/optuna/.ready: PACKAGES = optuna==5.0.0 numpy redis
 .peers/ray-tune/.ready: PACKAGES = 'ray[tune]==2.60.0'
 .peers/syne-tune/.ready: PACKAGES = syne-tune==0.13.0 'numpy<1.24'
 .peers/functions/.ready: PACKAGES = mf-prior-bench==1.10.0
-.peers/%/.ready:
+# Compiled at once: Ray starts three times as slowly while its modules are not
+.peers/%/.ready: Makefile
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check $(PACKAGES)
+	-$(@D)/bin/python -m compileall -q -j 2 $(@D)/lib > /dev/null
 	@touch $@
 
-.peers/functions/%.npz: .peers/functions/.ready
+.peers/functions/%.npz: | .peers/functions/.ready
 	$(@D)/bin/python -m tests.benchmarks.quality.functions $* $@ --rows $(ROWS)
 
 .venv/.for-browser: .venv/.for-test
