@@ -88,6 +88,7 @@ def test_a_peer_that_is_missing_has_no_rows_and_takes_none_from_others(missing: 
     del measured[missing]
     left = [figure.measure for figure in rows(measured)]
     assert left == [measure for measure in full if missing not in measure]
+    assert left
 
 
 def test_peers_are_shown_without_this_project_but_without_ratios() -> None:
@@ -105,7 +106,9 @@ def test_a_peer_that_is_not_installed_is_named_in_a_line_and_the_others_go_on(
     said = capsys.readouterr().err.splitlines()
     assert [line.split(": ")[0] for line in said if "`make bench-peers` installs it" in line] == [
         "Ray Tune",
+        "Ray Tune, logging",
         "Optuna, Redis",
+        "Optuna, Redis, fsync",
         "Optuna, SQLite",
         "Syne Tune",
     ]
@@ -114,7 +117,7 @@ def test_a_peer_that_is_not_installed_is_named_in_a_line_and_the_others_go_on(
 def test_a_program_is_asked_for_experiments_and_decisions(tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(
         "from tests.benchmarks.peers.work import main\n"
-        "main(lambda place, phases: print(place, phases), lambda results: results / 8)\n"
+        "main(lambda results: results / 8, play=lambda place, phases: print(place, phases))\n"
     )
     phase = Phase(3, 0.05, str(tmp_path / "a:b"))
     play_command = ["play", "redis://127.0.0.1:1/0", str(phase)]

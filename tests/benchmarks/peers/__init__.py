@@ -13,9 +13,10 @@ Rules
   dashboard; Optuna's processes are forked from one that has imported it, and its server writes
   nothing to the disk; Syne Tune saves nothing and looks at its trials a hundred times a second.
   Nobody saves checkpoints. What this project does to lose nothing stays on: each result is on the
-  disk before the next decision.
-* Each plays as many trials as it gets done in about ten seconds. All but this project become slower
-  with more, so that favours them, too.
+  disk before the next decision. Of Ray Tune with its loggers, and of Optuna on a server that writes
+  as this project's does, the rate and the start are told beside.
+* Each plays as many trials as it gets done in some ten to twenty seconds. Decisions of peers become
+  slower with more, so that favours them, too.
 * A peer's program is run by the Python of its environment, which lacks this project's dependencies:
   it imports the peer and `work.py`, and nothing else from here.
 """

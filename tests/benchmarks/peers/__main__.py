@@ -13,7 +13,9 @@ from tests.benchmarks.peers import ours
 from tests.benchmarks.peers.rows import (
     OURS,
     RAY,
+    RAY_KEEPS,
     REDIS,
+    REDIS_KEEPS,
     SQLITE,
     SYNE,
     SYSTEMS,
@@ -27,15 +29,27 @@ from tests.benchmarks.peers.runs import adopt, nothing_left, run, server
 from tests.benchmarks.peers.work import Phase
 from tests.benchmarks.table import HEAD
 
-#: Environment and module of each peer.
+#: Environment and module of each peer, and what it is asked for.
 PROGRAMS = {
-    RAY: ("ray-tune", "ray_tune"),
-    REDIS: ("optuna", "optuna"),
-    SQLITE: ("optuna", "optuna"),
-    SYNE: ("syne-tune", "syne_tune"),
+    RAY: ("ray-tune", "ray_tune", "play"),
+    RAY_KEEPS: ("ray-tune", "ray_tune", "keep"),
+    REDIS: ("optuna", "optuna", "play"),
+    REDIS_KEEPS: ("optuna", "optuna", "play"),
+    SQLITE: ("optuna", "optuna", "play"),
+    SYNE: ("syne-tune", "syne_tune", "play"),
 }
+#: Those who are measured without sleep only: sleeping tells the same of them as of their like.
+BRIEF = (RAY_KEEPS, REDIS_KEEPS)
 #: Trials without sleep, by who trains them: what each gets done in about ten seconds.
-TRIALS = {OURS: 3000, RAY: 1500, REDIS: 3000, SQLITE: 300, SYNE: 16}
+TRIALS = {
+    OURS: 3000,
+    RAY: 1500,
+    RAY_KEEPS: 500,
+    REDIS: 3000,
+    REDIS_KEEPS: 3000,
+    SQLITE: 300,
+    SYNE: 16,
+}
 #: Trials by the seconds that a segment takes; of those whose trials are processes, few suffice.
 SLEEPING = {0.05: 150, 0.2: 50, 1.0: 14}
 SLEEPING_PROCESSES = {0.05: 14, 0.2: 14, 1.0: 8}
@@ -79,25 +93,30 @@ def play(environments: Path) -> Iterator[tuple[str, Measured]]:
 
 
 def _measure(name: str, folder: Path, environments: Path) -> Measured:
-    trials = {0.0: TRIALS[name]} | (SLEEPING_PROCESSES if name == SYNE else SLEEPING)
+    trials = {0.0: TRIALS[name]}
+    if name not in BRIEF:
+        trials |= SLEEPING_PROCESSES if name == SYNE else SLEEPING
     phases = [
         Phase(count, seconds, str(folder / f"lines-{seconds:g}"))
         for seconds, count in trials.items()
     ]
     if name == OURS:
         return ours.measured(phases, RESULTS, folder)
-    environment, module = PROGRAMS[name]
+    environment, module, verb = PROGRAMS[name]
     if not (environments / environment / ".ready").exists():
         raise Failed(f"{environments / environment} is not ready; `make bench-peers` installs it")
     python = str(environments / environment / "bin/python")
     program = [python, "-m", f"tests.benchmarks.peers.{module}"]
     with nothing_left():
         place = PLACES.get(name, str)(folder)
-        ran = run([*program, "play", place, *map(str, phases)], folder, phases)
+        ran = run([*program, verb, place, *map(str, phases)], folder, phases)
     lines = dict(zip(trials, ran.lines, strict=True))
     idle = lines.pop(0.0)
-    found = Measured(idle[0].began - ran.began, rate(idle), len(idle), memory=ran.memory)
+    found = Measured(idle[0].began - ran.began, rate(idle), len(idle))
+    if name in BRIEF:
+        return found
     found.busy = {seconds: busy(of) for seconds, of in lines.items()}
+    found.memory = ran.memory
     if name != SQLITE:  # the pruner is the same
         ran = run([*program, "decide", *map(str, RESULTS)], folder)
         for line in ran.output.splitlines():
@@ -111,6 +130,7 @@ def _measure(name: str, folder: Path, environments: Path) -> Measured:
 #: Where each keeps its experiments, if not in the folder.
 PLACES: dict[str, Callable[[Path], str]] = {
     REDIS: server,
+    REDIS_KEEPS: lambda folder: server(folder, "--appendonly", "yes", "--appendfsync", "always"),
     SQLITE: lambda folder: f"sqlite:///{folder}/study.db",
 }
 

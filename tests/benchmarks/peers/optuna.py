@@ -89,4 +89,4 @@ def decide(results: int) -> float:
 
 if __name__ == "__main__":
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    main(play, decide)
+    main(decide, play=play)

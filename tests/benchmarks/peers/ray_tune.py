@@ -5,10 +5,8 @@ import random
 from types import SimpleNamespace
 from typing import Any
 
-# before Ray is imported: nothing leaves the machine, and no loggers write beside the search
+# before Ray is imported: nothing leaves the machine
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
-os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = "3600"
 
 import ray
 from ray import tune
@@ -39,6 +37,13 @@ def _scheduler(**more: str) -> Any:
 
 
 def play(place: str, phases: list[Phase]) -> None:
+    """Results and the state of the search are in memory only."""
+    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
+    os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = "3600"
+    keep(place, phases)
+
+
+def keep(place: str, phases: list[Phase]) -> None:
     ray.init(
         num_cpus=2,
         include_dashboard=False,
@@ -88,4 +93,4 @@ def decide(results: int) -> float:
 
 
 if __name__ == "__main__":
-    main(play, decide)
+    main(decide, play=play, keep=keep)

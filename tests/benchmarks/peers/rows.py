@@ -8,8 +8,10 @@ from tests.benchmarks.table import Figure, shown
 
 OURS = "asha_queue"
 RAY, REDIS, SQLITE, SYNE = "Ray Tune", "Optuna, Redis", "Optuna, SQLite", "Syne Tune"
+#: The same with what is written to the disk by default, or in the way of this project.
+RAY_KEEPS, REDIS_KEEPS = "Ray Tune, logging", "Optuna, Redis, fsync"
 #: All, in the order of the table.
-SYSTEMS = (OURS, RAY, REDIS, SQLITE, SYNE)
+SYSTEMS = (OURS, RAY, RAY_KEEPS, REDIS, REDIS_KEEPS, SQLITE, SYNE)
 #: How many times as many no-op segments a second as these are wanted.
 GOALS = {RAY: 5.0, REDIS: 2.0}
 WORKERS = 2

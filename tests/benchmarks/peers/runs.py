@@ -90,10 +90,11 @@ def run(
     return Run(began, output.read_text(), memory or Memory(), lines)
 
 
-def server(folder: Path) -> str:
-    """URL of a server that keeps everything in memory; it runs until `nothing_left` ends it."""
+def server(folder: Path, *options: str) -> str:
+    """URL of a server that runs until `nothing_left` ends it."""
     port = free_port()
     command = [str(get_binary_path()), "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
+    command += options
     with (folder / "server").open("w") as log:
         subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
     url = f"redis://127.0.0.1:{port}/0"

@@ -107,4 +107,4 @@ def decide(results: int) -> float:
 
 
 if __name__ == "__main__":
-    main(play, decide)
+    main(decide, play=play)

@@ -3,9 +3,10 @@
 A program is called as
 
     play PLACE TRIALS:SECONDS:LINES …   to play experiments, one after the other
+    keep PLACE TRIALS:SECONDS:LINES …   the same, with what it keeps on the disk by itself
     decide RESULTS …                    to time one decision at so many results in the lowest rung
 
-and prints the answer to the second as JSON, a line for each number. PLACE is a folder or a server.
+and prints the answer to the last as JSON, a line for each number. PLACE is a folder or a server.
 """
 
 import json
@@ -61,16 +62,15 @@ def timed(decision: Callable[[float], object]) -> float:
     return statistics.median(took)
 
 
-def main(play: Callable[[str, list[Phase]], None], decide: Callable[[int], float]) -> None:
+def main(decide: Callable[[int], float], **verbs: Callable[[str, list[Phase]], None]) -> None:
     """Answers what a program is asked on its command line."""
     verb, *words = sys.argv[1:]
-    if verb == "play":
+    if verb in verbs:
         phases = []
         for word in words[1:]:
             trials, seconds, lines = word.split(":", 2)
             phases.append(Phase(int(trials), float(seconds), lines))
-        play(words[0], phases)
-    else:
-        for word in words:
-            answer = {"results": int(word), "seconds": decide(int(word))}
-            print(json.dumps(answer), flush=True)
+        verbs[verb](words[0], phases)
+        return
+    for word in words:
+        print(json.dumps({"results": int(word), "seconds": decide(int(word))}), flush=True)
