@@ -24,7 +24,7 @@ LOOK_EVERY = 0.5
 LOOK_FOR_WORKERS = 0.1
 #: Of a large fleet it holds for so many times as long as it took, at most for so many seconds.
 RARELY = 20
-LOOK_AT_LEAST = 3.0
+LONGEST_HELD = 3.0
 
 
 class Claims(NamedTuple):
@@ -68,7 +68,7 @@ class Fleet:
         self._divisions.clear()
         pause = LOOK_EVERY if self.workers else LOOK_FOR_WORKERS
         took = time.perf_counter() - began
-        self._next_look = self.clock() + max(pause, min(RARELY * took, LOOK_AT_LEAST))
+        self._next_look = self.clock() + max(pause, min(RARELY * took, LONGEST_HELD))
 
     def serving(self, queues: Sequence[str]) -> list[Worker]:
         """The workers that serve any of these queues."""
