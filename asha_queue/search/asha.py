@@ -119,7 +119,7 @@ class Asha:
     @property
     def started(self) -> int:
         """Trials started so far; the next new one has this number."""
-        return len(self._brackets)
+        return len(self._brackets.of)
 
     @property
     def plenty(self) -> int:
@@ -136,7 +136,7 @@ class Asha:
     @property
     def open_by_level(self) -> Counter[int]:
         """Open segments by the level that they train up to."""
-        levels, brackets = self._ladder.levels, self._brackets
+        levels, brackets = self._ladder.levels, self._brackets.of
         return Counter(levels[brackets[trial] + rung] for trial, rung in self._open.items())
 
     @property
@@ -153,7 +153,7 @@ class Asha:
             return reason
         if self._open or self.decide(1):
             return ""
-        for one in self._decide(Rooms(1), Purse(None)):
+        for one in self._decide(Rooms(1), None):
             return self.budget.used_up(self.budget.need(one.trial, one.target))
         return ALL_ENDED
 
@@ -165,12 +165,13 @@ class Asha:
         rooms = Rooms(slots) if isinstance(slots, int) else slots
         return self._decide(rooms, self.budget.purse())
 
-    def _decide(self, rooms: Rooms, purse: Purse) -> list[Decision]:
+    def _decide(self, rooms: Rooms, purse: Purse | None) -> list[Decision]:
         def pays(trial: int, target: int) -> bool:
+            assert purse is not None, "else it is not asked"
             return purse.pays(self.budget.need(trial, target))
 
         parts = self._ladder, self.top, self._brackets, self._rungs, self._hedges
-        return decisions(*parts, self._num_trials, rooms, pays)
+        return decisions(*parts, self._num_trials, rooms, pays if purse else None)
 
     def apply(self, entry: Mapping[str, Any]) -> None:
         """Folds the next entry of the journal; JournalError if it cannot follow those before."""
@@ -195,7 +196,8 @@ class Asha:
                 self._end(kind)
             elif kind not in _NEUTRAL:
                 raise unknown(entry)
-            self.budget.apply(entry)
+            if self.budget.limits:
+                self.budget.apply(entry)
         except (KeyError, TypeError, AttributeError) as error:
             raise JournalError(f"malformed entry ({error!r}): {entry!r}") from error
         except JournalError as error:
@@ -206,14 +208,14 @@ class Asha:
 
         KeyError when it has no result there.
         """
-        return self._rungs[self._brackets[trial]][rung].explain(trial)
+        return self._rungs[self._brackets.of[trial]][rung].explain(trial)
 
     def goes_on(self, trial: int, rung: int) -> bool | None:
         """Whether a trial will be promoted out of this rung, whatever its rank there: True where
         everyone is, or may be, False where it was stopped; None where its rank decides."""
         if trial >= self.started:  # known to others earlier
             return True
-        bracket = self._brackets[trial]
+        bracket = self._brackets.of[trial]
         if rung >= len(self._rungs[bracket]):
             return True
         held = self._rungs[bracket][rung]
@@ -223,7 +225,7 @@ class Asha:
 
     def doubt(self, trial: int, rung: int) -> Doubt:
         """How far ranks are relied on in this rung, and whether the trial is a test of them."""
-        return self._hedges[self._brackets[trial]].doubt(trial, rung)
+        return self._hedges[self._brackets.of[trial]].doubt(trial, rung)
 
     def snapshot(self) -> dict[str, Any]:
         """The state as JSON, in one canonical form: equal states have equal texts."""
@@ -259,9 +261,6 @@ class Asha:
         search.budget.restore(snapshot.get("budget"))
         return search
 
-    def _decision(self, trial: int, bracket: int, rung: int) -> Decision:
-        return Decision(trial, bracket, rung, self._ladder.target(bracket, rung))
-
     def _add_rungs(self) -> None:
         """The rungs that the ladder has, and the brackets have not yet."""
         for bracket, rungs in enumerate(self._rungs):
@@ -280,19 +279,19 @@ class Asha:
             raise JournalError(
                 f"trial {trial} is scheduled in bracket {bracket}, which does not exist"
             )
-        if not 0 <= rung < self._ladder.rungs(bracket):
+        levels, known = self._ladder.levels, 0 <= trial < self.started
+        if not 0 <= rung < len(levels) - bracket:
             raise JournalError(f"trial {trial} is scheduled for rung {rung}, which does not exist")
-        target = self._ladder.target(bracket, rung)
+        target = levels[bracket + rung]
         if entry["target"] != target:
             raise JournalError(
                 f"trial {trial} is scheduled to {entry['target']}, "
                 f"but rung {rung} of bracket {bracket} ends at {target}"
             )
-        known = 0 <= trial < self.started
-        if known and bracket != self._brackets[trial]:
+        if known and bracket != self._brackets.of[trial]:
             raise JournalError(
                 f"trial {trial} is scheduled in bracket {bracket}, but it began in bracket "
-                f"{self._brackets[trial]}"
+                f"{self._brackets.of[trial]}"
             )
         if entry["attempt"] > 1:
             self._require_open(trial, rung)
@@ -331,7 +330,7 @@ class Asha:
         self._require_open(trial, rung)
         value = self._goal.value(metrics)
         del self._open[trial]
-        self._hedges[self._brackets[trial]].add(trial, rung, value)
+        self._hedges[self._brackets.of[trial]].add(trial, rung, value)
 
     def _fail(self, entry: Mapping[str, Any]) -> None:
         self._close(entry, {})
@@ -343,7 +342,7 @@ class Asha:
         if self._failed.get(trial) != rung:
             raise JournalError(f"trial {trial} is retried, but has not failed in rung {rung}")
         del self._failed[trial]
-        self._hedges[self._brackets[trial]].withdraw(trial, rung)
+        self._hedges[self._brackets.of[trial]].withdraw(trial, rung)
         self._open[trial] = rung
         self._reopen()
 

@@ -36,15 +36,13 @@ class Brackets:
 
     def __init__(self, ladder: Ladder, number: int) -> None:
         self.number = number
-        self._of = bytearray()  # the bracket of each trial
+        #: The bracket of each trial, by its number.
+        self.of = bytearray()
         self._started = [0] * number
         self.climb(ladder)
 
     def __len__(self) -> int:
-        return len(self._of)
-
-    def __getitem__(self, trial: int) -> int:
-        return self._of[trial]
+        return len(self.of)
 
     def climb(self, ladder: Ladder) -> None:
         """The ladder is this one now: it was extended."""
@@ -64,12 +62,12 @@ class Brackets:
 
     def start(self, bracket: int) -> None:
         """The next trial was started in this bracket."""
-        self._of.append(bracket)
+        self.of.append(bracket)
         self._started[bracket] += 1
 
     def snapshot(self) -> list[int]:
         """The bracket of each trial."""
-        return list(self._of)
+        return list(self.of)
 
     def restore(self, brackets: Iterable[int]) -> None:
         """Fills empty brackets with what `snapshot` returned."""

@@ -69,15 +69,13 @@ class Clock:
 
 
 class Purse:
-    """What decisions that are taken together may still spend; None: anything."""
+    """What decisions that are taken together may still spend."""
 
-    def __init__(self, left: int | None) -> None:
+    def __init__(self, left: int) -> None:
         self._left = left
 
     def pays(self, need: int) -> bool:
         """Takes so many units out, if there are as many."""
-        if self._left is None:
-            return True
         if need > self._left:
             return False
         self._left -= need
@@ -85,7 +83,7 @@ class Purse:
 
 
 class Budget:
-    """The account of one experiment; without limits it costs nothing and holds nothing."""
+    """The account of one experiment; without limits nothing is folded and nothing held."""
 
     def __init__(self, limits: Limits, goal: Goal | Goals) -> None:
         self.limits = limits
@@ -102,9 +100,7 @@ class Budget:
         self._met: list[tuple[int, int, dict[str, float]]] = []
 
     def apply(self, entry: Mapping[str, Any]) -> None:
-        """Folds the next entry, which the search has found to be right."""
-        if not self.limits:
-            return
+        """Folds the next entry, which the search has found to be right, where there are limits."""
         kind = entry["type"]
         if kind == "extended":
             self._extend(entry["changed"])
@@ -126,10 +122,10 @@ class Budget:
         """Units that it takes to train a trial up to there."""
         return max(0, target - self._saved.get(trial, 0))
 
-    def purse(self) -> Purse:
-        """What new segments may spend."""
+    def purse(self) -> Purse | None:
+        """What new segments may spend; None: anything."""
         budget = self.limits.resource
-        return Purse(None if budget is None else budget - self.trained - self._committed)
+        return None if budget is None else Purse(budget - self.trained - self._committed)
 
     def over(self, now: float | None = None) -> str:
         """Why the experiment is to be ended whatever is open, in words; empty if it is not. `now`
@@ -139,8 +135,8 @@ class Budget:
             asked = " and ".join(map(str, self.limits.stop_at))
             found = " and ".join(f"{values[bound.metric]:.6g}" for bound in self.limits.stop_at)
             return f"stop_at {asked} is reached: {found} by trial {trial} at {resource}"
-        budget, used = self.limits.seconds, self.seconds(now)
-        if budget is None or used < budget:
+        budget = self.limits.seconds
+        if budget is None or (used := self.seconds(now)) < budget:
             return ""
         return (
             f"time_budget of {budget:g} s is used: {used:.1f} s since the submission, pauses not "

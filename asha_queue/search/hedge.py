@@ -77,7 +77,8 @@ class Hedge:
 
     def __init__(self, rungs: Sequence[Ranking], tested: bool) -> None:
         self._rungs = rungs
-        self._tested = tested
+        #: Whether there may be tests, and open rungs.
+        self.tested = tested
         self._standing: list[Standing] = []
         self._probes: list[set[int]] = []
         self._evidence: list[set[int]] = []
@@ -87,7 +88,7 @@ class Hedge:
         """Follows the search to its new rungs."""
         while len(self._standing) < len(self._rungs):
             first = not self._standing
-            self._standing.append("testing" if self._tested and first else "untested")
+            self._standing.append("testing" if self.tested and first else "untested")
             self._probes.append(set())
             self._evidence.append(set())
 
@@ -97,12 +98,12 @@ class Hedge:
 
     def ranks(self, rung: int) -> bool:
         """Whether it is settled, as yet, that only the best are promoted out of it."""
-        return not self._tested or "ranks" in self._standing[: rung + 1]
+        return not self.tested or "ranks" in self._standing[: rung + 1]
 
     def tests(self, limit: int) -> list[tuple[int, int]]:
         """Trials and the rungs that they are promoted out of before anything else, in order."""
         found: list[tuple[int, int]] = []
-        if not self._tested:
+        if not self.tested:
             return found
         for rung, held in enumerate(self._rungs[:-1]):
             room = min(limit - len(found), TESTED - held.promoted)
@@ -126,9 +127,12 @@ class Hedge:
 
     def add(self, trial: int, rung: int, value: Any) -> None:
         """Adds a result to a rung, and looks at the one below in its light."""
+        if not self.tested:
+            self._rungs[rung].add(trial, value)
+            return
         below = rung - 1
         self._rungs[rung].add(trial, value, below < 0 or trial not in self._probes[below])
-        if self._tested and below >= 0 and len(self._evidence[below]) < SAMPLE:
+        if below >= 0 and len(self._evidence[below]) < SAMPLE:
             self._evidence[below].add(trial)
             self._look(below)
 
@@ -146,7 +150,7 @@ class Hedge:
     def snapshot(self) -> list[dict[str, Any]]:
         """What is known of each rung, as JSON and in one canonical order; nothing if
         none is tested."""
-        if not self._tested:
+        if not self.tested:
             return []
         held = zip(self._standing, self._probes, self._evidence, strict=True)
         return [
@@ -156,7 +160,7 @@ class Hedge:
 
     def restore(self, snapshot: Sequence[Mapping[str, Any]]) -> None:
         """Takes up what `snapshot` returned; the rungs hold their results already."""
-        if not self._tested:
+        if not self.tested:
             return
         self._standing = [held["standing"] for held in snapshot]
         self._probes = [set(held["probes"]) for held in snapshot]

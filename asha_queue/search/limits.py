@@ -34,7 +34,7 @@ class Limits:
         return cls(fields.get("time_budget"), fields.get("resource_budget"), stop_at)
 
     def __bool__(self) -> bool:
-        return self != type(self)()
+        return self.seconds is not None or self.resource is not None or bool(self.stop_at)
 
     @property
     def fields(self) -> dict[str, Any]:

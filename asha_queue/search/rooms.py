@@ -58,8 +58,8 @@ class Rooms:
             return self.left
         return min(self.left, self._classes.get(self._class_of(level), 0))
 
-    def take(self, level: int, segments: int) -> None:
-        """Takes room for segments that train up to `level`."""
-        self.left -= segments
+    def take(self, level: int) -> None:
+        """Takes room for a segment that trains up to `level`."""
+        self.left -= 1
         if self._classes is not None:
-            self._classes[self._class_of(level)] -= segments
+            self._classes[self._class_of(level)] -= 1

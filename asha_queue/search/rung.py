@@ -13,8 +13,8 @@ Theory of operation
 * Every result has one key, (loss, trial), smaller is better; no two are equal.
 * Two heaps split the results: `_inside` holds the candidates with the worst on top, `_outside` all
   others with the best on top. A new result takes its place by at most two heap operations, since
-  it moves the border between them by one result at most. So the border, the worst candidate's key,
-  is always at hand, and a result is a candidate if its key does not exceed it.
+  it moves the border between them by one result at most. The border, the worst candidate's key, is
+  kept beside them, and a result is a candidate if its key does not exceed it.
 * A third heap holds the results not promoted yet, best on top. Something is promotable if and only
   if its top is a candidate. Promoted ones are dropped from it when they come to the top.
 
@@ -38,6 +38,8 @@ def number(value: object) -> float:
 
     Texts are read too, because JSON cannot hold "NaN", "Infinity" and "-Infinity" as numbers.
     """
+    if type(value) is float:
+        return value
     if isinstance(value, int | float | str):
         try:
             return float(value)
@@ -132,6 +134,7 @@ class Rung:
         self._inside: list[Key] = []  # negated keys: the worst candidate on top
         self._outside: list[Key] = []
         self._waiting: list[Key] = []
+        self._border: Key | None = None  # the worst candidate's, if there is one
 
     def __len__(self) -> int:
         return len(self._losses)
@@ -144,12 +147,13 @@ class Rung:
     def add(self, trial: int, value: Any, counts: bool = True) -> None:
         """Adds the result of a trial that has none here yet; NaN counts and ranks last."""
         loss = self._loss(value)
-        key = (loss, trial)
+        key, border = (loss, trial), self._border
         self._losses[trial] = loss
         if loss != self._worst:
             heapq.heappush(self._waiting, key)
-        if self._inside and key < self._border():
-            key = _negated(heapq.heapreplace(self._inside, _negated(key)))
+        if border is not None and key < border:
+            heapq.heapreplace(self._inside, _negated(key))
+            key, self._border = border, _negated(self._inside[0])
         heapq.heappush(self._outside, key)
         if not counts:
             self._uncounted.add(trial)
@@ -161,8 +165,9 @@ class Rung:
         There may be one candidate less then. What was promoted before stays promoted.
         """
         key = (self._losses.pop(trial), trial)
-        if self._inside and key <= self._border():
+        if self._border is not None and key <= self._border:
             _remove(self._inside, _negated(key))
+            self._border = _negated(self._inside[0]) if self._inside else None
         else:
             _remove(self._outside, key)
         self._uncounted.discard(trial)
@@ -179,17 +184,21 @@ class Rung:
 
     def candidate(self, trial: int) -> bool:
         """Whether a trial is among the best, promoted or not."""
-        loss = self._losses.get(trial, self._worst)
-        return loss != self._worst and bool(self._inside) and (loss, trial) <= self._border()
+        loss, border = self._losses.get(trial, self._worst), self._border
+        return border is not None and loss != self._worst and (loss, trial) <= border
 
     def promotable(self, limit: int, everyone: bool = False) -> list[int]:
         """The at most `limit` best trials that may be promoted now, best first; `everyone`: that
         are not among the best, too."""
-        best: list[Key] = []
-        if not self._inside and not everyone:
-            return []
+        border = (self._worst, 0) if everyone else self._border
         waiting, promoted = self._waiting, self._promoted
-        border = (self._worst, 0) if everyone else self._border()
+        while waiting and waiting[0][1] in promoted:
+            heapq.heappop(waiting)
+        if border is None or limit < 1 or not waiting or waiting[0] > border:
+            return []
+        if limit == 1:  # as a rule: one slot has become free
+            return [waiting[0][1]]
+        best: list[Key] = []
         while len(best) < limit and waiting and waiting[0] <= border:
             key = heapq.heappop(waiting)
             if key[1] not in promoted:
@@ -230,7 +239,7 @@ class Rung:
             counted=len(self) - len(self._uncounted),
             cut=len(self._inside),
             value=self._value(loss),
-            threshold=self._value(self._border()[0]) if self._inside else None,
+            threshold=self._value(self._border[0]) if self._border else None,
             promoted=trial in self._promoted,
         )
 
@@ -246,17 +255,22 @@ class Rung:
         ranked = sorted((loss, trial) for trial, loss in self._losses.items())
         best = cut(len(ranked), self._eta, self._margin)
         self._inside = [_negated(key) for key in reversed(ranked[:best])]
+        self._border = ranked[best - 1] if best else None
         self._outside = ranked[best:]
         waiting = (key for key in ranked if key[0] != self._worst)
         self._waiting = [key for key in waiting if key[1] not in self._promoted]
 
     def _settle(self) -> None:
         """Moves the border to where it belongs."""
-        best = cut(len(self._losses) - len(self._uncounted), self._eta, self._margin)
-        while len(self._inside) > best:
-            heapq.heappush(self._outside, _negated(heapq.heappop(self._inside)))
-        while len(self._inside) < best:
-            heapq.heappush(self._inside, _negated(heapq.heappop(self._outside)))
+        n, inside = len(self._losses) - len(self._uncounted), self._inside
+        best = cut(n, self._eta, self._margin) if self._margin else n // self._eta
+        if len(inside) == best:
+            return
+        while len(inside) > best:
+            heapq.heappush(self._outside, _negated(heapq.heappop(inside)))
+        while len(inside) < best:
+            heapq.heappush(inside, _negated(heapq.heappop(self._outside)))
+        self._border = _negated(inside[0]) if inside else None
 
     def _loss(self, value: Any) -> Any:
         """The smaller the better."""
@@ -270,10 +284,6 @@ class Rung:
     def _read(self, *held: Any) -> Any:
         """The value of which a snapshot holds this."""
         return number(held[0])
-
-    def _border(self) -> Key:
-        """The worst candidate's key; there must be one."""
-        return _negated(self._inside[0])
 
     def _value(self, loss: Any) -> float | None:
         return None if loss == math.inf else self._sign * loss
@@ -296,7 +306,7 @@ class Constrained(Rung):
 
     def explain(self, trial: int) -> Explanation:
         loss = self._losses[trial]
-        border = self._border()[0] if self._inside else self._worst
+        border = self._border[0] if self._border else self._worst
         # what violates more, or less, has no value to beat
         same = border.violation == loss.violation
         return replace(
