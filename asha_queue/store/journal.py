@@ -14,6 +14,7 @@ import msgspec
 
 from asha_queue import formats
 from asha_queue.errors import JournalError, NewerFormat
+from asha_queue.settings import FORMAT
 from asha_queue.storage import Storage, opened
 from asha_queue.store.contract import Json
 from asha_queue.store.entries import misshapen
@@ -69,7 +70,8 @@ def members(value: Mapping[str, Any]) -> str:
 def entry(stream_id: str, fields: Mapping[str, str]) -> Json:
     """An entry from a stream's id and its fields v, type, at and data; raises `NewerFormat`."""
     v = int(fields["v"])
-    formats.require(v, f"journal entry {stream_id}")
+    if v > FORMAT:
+        formats.require(v, f"journal entry {stream_id}")
     return {
         "v": v,
         "id": stream_id,
