@@ -121,7 +121,7 @@ class Checkpoints:
             if reason:
                 raise CheckpointUnwritable(f"no checkpoint can be written: {reason}") from error
             raise
-        manifest.sync_folder(parent)
+        manifest.sync(parent)
         if self._stored:
             self._stored.keep(final, size)
         draft.record = {

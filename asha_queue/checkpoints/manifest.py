@@ -1,9 +1,11 @@
 """The manifest: what a checkpoint is and which files it has, with their sizes and digests."""
 
+import contextlib
 import hashlib
 import os
 import stat
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +19,8 @@ from asha_queue.store.journal import decode, encode
 
 #: Name of the manifest in a checkpoint's folder.
 NAME = "manifest.json"
+#: Bytes of a checkpoint from which on a thread to sync them is worth its start.
+LARGE = 1_000_000
 
 
 class Listed(Struct):
@@ -44,21 +48,21 @@ def write(folder: Path, facts: dict[str, Any]) -> tuple[str, int]:
             f"the folder that save() gave is gone: {folder}; write into it and leave it there"
         )
     files: dict[str, dict[str, Any]] = {}
-    for path in _files(folder):
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        files[path.relative_to(folder).as_posix()] = {
-            "size": path.stat().st_size,
-            "sha256": sha256,
-        }
+    with _synced(list(_files(folder))) as paths:
+        for path in paths:
+            with path.open("rb") as file:
+                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            files[path.relative_to(folder).as_posix()] = {
+                "size": path.stat().st_size,
+                "sha256": sha256,
+            }
     text = encode({"v": FORMAT, **facts, "files": files}).encode()
     with (folder / NAME).open("wb") as manifest:
         manifest.write(text)
         manifest.flush()
         os.fsync(manifest.fileno())
     for directory in [folder, *(path for path in folder.rglob("*") if path.is_dir())]:
-        sync_folder(directory)
+        sync(directory)
     return hashlib.sha256(text).hexdigest(), sum(file["size"] for file in files.values())
 
 
@@ -104,9 +108,25 @@ def listed(text: bytes, place: object) -> dict[str, Listed]:
     return files
 
 
-def sync_folder(folder: Path) -> None:
-    """Makes the names in a folder survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
+@contextlib.contextmanager
+def _synced(paths: list[Path]) -> Iterator[list[Path]]:
+    """Has files survive a power cut when the block ends: large ones are written to the disk while
+    it runs, in which their digests are computed."""
+    if sum(path.stat().st_size for path in paths) < LARGE:
+        for path in paths:
+            sync(path)
+        yield paths
+        return
+    with ThreadPoolExecutor(1) as beside:
+        syncs = [beside.submit(sync, path) for path in paths]
+        yield paths
+        for one in syncs:
+            one.result()
+
+
+def sync(path: Path) -> None:
+    """Makes a file, or the names in a folder, survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

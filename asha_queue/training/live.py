@@ -5,6 +5,7 @@ import itertools
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from asha_queue.errors import StoreError
@@ -26,7 +27,7 @@ class LiveReports:
         self._store = store
         self._events = events
         self._points: deque[tuple[str, dict[str, Any]]] = deque(maxlen=WAITING)
-        self._progress: tuple[str, str] | None = None
+        self._progress: tuple[str, Callable[[], str]] | None = None
         self._tell_at = 0.0
         self._any = threading.Event()
         threading.Thread(target=self._send, name="live reports", daemon=True).start()
@@ -34,16 +35,21 @@ class LiveReports:
     def add(self, uid: str, point: dict[str, Any]) -> None:
         """Takes a point for the live stream of an experiment; costs microseconds."""
         self._points.append((uid, point))
-        self._any.set()
+        self._wake()
 
-    def tell(self, task: str, text: str) -> None:
-        """Takes how far a task is, in a line for people; it replaces what was not sent yet."""
+    def tell(self, task: str, text: Callable[[], str]) -> None:
+        """Takes how far a task is, in a line for people, which is made only when it is sent; it
+        replaces what was not sent yet."""
         self._progress = (task, text)
-        self._any.set()
+        self._wake()
 
     def done(self) -> None:
         """Sends no progress any more: the task has a result, which it would replace."""
         self._progress = None
+
+    def _wake(self) -> None:
+        if not self._any.is_set():  # setting it again takes a lock, for nothing
+            self._any.set()
 
     def _send(self) -> None:
         while True:
@@ -57,8 +63,9 @@ class LiveReports:
             self._tell()
 
     def _tell(self) -> None:
-        now = time.monotonic()
-        if self._progress and now >= self._tell_at:
+        now, progress = time.monotonic(), self._progress
+        if progress and now >= self._tell_at:
             self._tell_at = now + TELL_EVERY
-            progress, self._progress = self._progress, None
-            self._events.progress(*progress)
+            self._progress = None
+            task, text = progress
+            self._events.progress(task, text())

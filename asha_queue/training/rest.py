@@ -41,7 +41,7 @@ class Rest:
     def take(self, seconds: float, task: str, reason: str) -> None:
         """Rests for so long, and shows why as the progress of the task."""
         until = time.monotonic() + seconds
-        self._live.tell(task, f"rests for {seconds:.0f} s: {reason}")
+        self._live.tell(task, lambda: f"rests for {seconds:.0f} s: {reason}")
         while time.monotonic() < until and not self._line.draining:
             time.sleep(LOOK_EVERY)
         self._live.done()

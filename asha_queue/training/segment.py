@@ -171,7 +171,7 @@ class ClaimedSegment:
         }
         self._site.live.add(self._uid, point)
         self._site.live.tell(
-            self._message.task, f"step {step}/{self._claim.target} {_shown(metrics)}"
+            self._message.task, lambda: f"step {step}/{self._claim.target} {_shown(metrics)}"
         )
 
     @contextlib.contextmanager

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from asha_queue.checkpoints import Checkpoints
+from asha_queue.checkpoints import Checkpoints, manifest
 from asha_queue.checkpoints.trouble import full
 from asha_queue.errors import (
     CheckpointCorrupt,
@@ -290,3 +290,50 @@ def test_what_lies_outside_of_its_experiment_is_not_removed(
             checkpoints.remove(path)
     assert (tmp_path / "storage" / "precious").is_dir()
     assert checkpoints.verify(record).is_dir()
+
+
+@pytest.mark.parametrize("large", [0, manifest.LARGE])
+def test_everything_is_synced_before_a_checkpoint_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large: int
+) -> None:
+    monkeypatch.setattr(manifest, "LARGE", large)
+    happened: list[str] = []
+    sync, rename = os.fsync, Path.rename
+
+    def synced(descriptor: int) -> None:
+        happened.append(os.path.basename(os.readlink(f"/proc/self/fd/{descriptor}")))
+        sync(descriptor)
+
+    def renamed(path: Path, target: Path) -> Path:
+        happened.append("renamed")
+        return rename(path, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "rename", renamed)
+    with Checkpoints(tmp_path, "test", "u1").writer(7, 1, "claim", 3, {}) as draft:
+        (draft.folder / "part").mkdir()
+        for name in ("a", "b", "part/c"):
+            (draft.folder / name).write_text(name)
+    before = happened[: happened.index("renamed")]
+    assert set(before) == {"a", "b", "c", "part", manifest.NAME, draft.folder.name}
+    assert max(map(before.index, "abc")) < before.index(manifest.NAME)
+    assert happened[len(before) + 1 :] == ["7"]
+
+
+@pytest.mark.parametrize("large", [0, manifest.LARGE])
+def test_a_file_that_cannot_be_synced_makes_no_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large: int
+) -> None:
+    monkeypatch.setattr(manifest, "LARGE", large)
+
+    def broken(descriptor: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    def save() -> None:
+        with Checkpoints(tmp_path, "test", "u1").writer(7, 1, "claim", 3, {}) as draft:
+            (draft.folder / "a").write_text("a")
+            monkeypatch.setattr(os, "fsync", broken)
+
+    with pytest.raises(CheckpointUnwritable):
+        save()
+    assert not list(tmp_path.rglob(manifest.NAME))
