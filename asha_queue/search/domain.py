@@ -6,11 +6,12 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass, fields
-from typing import Any, ClassVar
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from asha_queue.errors import SpecificationError
+
+if TYPE_CHECKING:  # imported by those who draw: it takes as long as all else of a specification
+    import numpy as np
 
 #: The largest integer that a float can stand for.
 LARGEST = int(sys.float_info.max)
@@ -31,7 +32,7 @@ class Domain(ABC):
         """The value below which lies this share of the distribution, from 0 to below 1; always a
         plain JSON value and never one of numpy's types."""
 
-    def sample(self, rng: np.random.Generator) -> Any:
+    def sample(self, rng: "np.random.Generator") -> Any:
         """Draws one value, of the kind that `at` brings."""
         return self.at(rng.random())
 
@@ -65,7 +66,8 @@ class Domain(ABC):
 
 def plain(value: Any, path: str) -> Any:
     """`value` as a JSON value: tuples become lists, numpy's numbers and arrays Python's."""
-    if isinstance(value, np.ndarray | np.generic):
+    numpy = sys.modules.get("numpy")  # whoever has a value of its types has imported it
+    if numpy and isinstance(value, numpy.ndarray | numpy.generic):
         value = value.tolist()
     if value is None or isinstance(value, bool | int | str):
         return value

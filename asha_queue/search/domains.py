@@ -11,15 +11,16 @@ import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from functools import cached_property
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from asha_queue.errors import SpecificationError
 from asha_queue.search.domain import Domain as Domain
 from asha_queue.search.domain import is_number
 from asha_queue.search.domain import plain as plain
 from asha_queue.search.domain import text as text
+
+if TYPE_CHECKING:
+    import numpy as np
 
 #: Steps of a domain with `q`, on either side of 0, that a float tells apart.
 STEPS = 2**53
@@ -138,7 +139,7 @@ class RandInt(Domain):
     def at(self, share: float) -> int:
         return _step(share, self.high - self.low) + self.low
 
-    def sample(self, rng: np.random.Generator) -> int:
+    def sample(self, rng: "np.random.Generator") -> int:
         return int(rng.integers(self.low, self.high))
 
     @property
@@ -167,7 +168,7 @@ class LogRandInt(RandInt):
     def at(self, share: float) -> int:
         return min(int(LogUniform(self.low, self.high).at(share)), self.high - 1)
 
-    def sample(self, rng: np.random.Generator) -> int:
+    def sample(self, rng: "np.random.Generator") -> int:
         return self.at(rng.random())
 
 
@@ -187,7 +188,7 @@ class Normal(Domain):
         inside = min(max(share, _EDGE), 1 - _EDGE)
         return statistics.NormalDist(self.mean, self.sd).inv_cdf(inside)
 
-    def sample(self, rng: np.random.Generator) -> float:
+    def sample(self, rng: "np.random.Generator") -> float:
         return float(self.mean + self.sd * rng.standard_normal())
 
     @property
@@ -237,7 +238,7 @@ class Choice(Domain):
     def at(self, share: float) -> Any:
         return self.options[_step(share, len(self.options))]
 
-    def sample(self, rng: np.random.Generator) -> Any:
+    def sample(self, rng: "np.random.Generator") -> Any:
         return self.options[int(rng.integers(len(self.options)))]
 
     @property

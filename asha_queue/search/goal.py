@@ -17,11 +17,13 @@ Rules
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from asha_queue.errors import SpecificationError
-from asha_queue.search.front import Floats, Front
 from asha_queue.search.rung import Constrained, Ranking, Rung, Standing, number
+
+if TYPE_CHECKING:
+    from asha_queue.search.front import Floats
 
 #: Share of the sum beside the largest part in `scalarised`, Knowles' rho.
 SUM = 0.05
@@ -144,10 +146,12 @@ class Goals:
         modes = [goal.mode for goal in self.objectives]
         if len(modes) == 1:
             return Constrained(eta, modes[0], margin)
+        from asha_queue.search.front import Front  # and with it numpy, for those who rank by it
+
         return Front(eta, modes, margin)
 
 
-def scalarised(losses: Floats, weights: Floats) -> Floats:
+def scalarised(losses: "Floats", weights: "Floats") -> "Floats":
     """The losses in each row as one, for a sampler that compares single numbers: the augmented
     Chebyshev norm, max(w·l) + 0.05 · sum(w·l).
 

@@ -14,9 +14,7 @@ only key: `{"loguniform": [0.0001, 1.0]}`, `{"choice": [16, 32]}`, `{"grid_searc
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from asha_queue.errors import SpecificationError
 from asha_queue.search.combinations import SMALL, Combinations
@@ -39,6 +37,9 @@ from asha_queue.search.domains import (
 )
 from asha_queue.search.fitting import accepted, apart, lacking, option_of
 from asha_queue.search.hyperparameters import INACTIVE, Hyperparameter, Key, hyperparameters
+
+if TYPE_CHECKING:
+    import numpy as np
 
 __all__ = [
     "Choice",
@@ -129,9 +130,11 @@ class Space:
 
     def draw(self, seed: int, trial: int) -> dict[str, Any]:
         """The configuration of trial number `trial`, from `seed` and that number alone."""
-        return self.sample(np.random.default_rng([seed, trial]), trial)
+        from numpy.random import default_rng  # by those who draw, not by all who name a space
 
-    def sample(self, rng: np.random.Generator, trial: int) -> dict[str, Any]:
+        return self.sample(default_rng([seed, trial]), trial)
+
+    def sample(self, rng: "np.random.Generator", trial: int) -> dict[str, Any]:
         """A configuration from `rng`, at the trial's point of the grid."""
         return self.filled(self._drawn(trial, lambda domain: domain.sample(rng)))
 
@@ -192,7 +195,7 @@ class Space:
         return self.filled(self.values(config))
 
     def overlaid(
-        self, config: Mapping[str, Any], part: Mapping[str, Any], rng: np.random.Generator
+        self, config: Mapping[str, Any], part: Mapping[str, Any], rng: "np.random.Generator"
     ) -> dict[str, Any]:
         """A configuration with those values that `part`, an accepted one, gives; what else is in
         the options that `part` takes in the place of others is drawn from `rng`."""

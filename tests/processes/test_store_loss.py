@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from asha_queue.errors import LostExperiment, SpecificationError
-from asha_queue.experiment import submit
 from asha_queue.handle import Handle
+from asha_queue.running import submit
 from asha_queue.search.rules import check
 from asha_queue.settings import LEASE
 from asha_queue.specification import Specification

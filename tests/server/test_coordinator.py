@@ -16,7 +16,7 @@ from asha_queue.coordinator.fleet import Fleet
 from asha_queue.coordinator.loop import Coordinator
 from asha_queue.coordinator.slots import Want, divide, lead
 from asha_queue.errors import ProgramError, SpecificationError
-from asha_queue.experiment import submit
+from asha_queue.running import submit
 from asha_queue.samplers import Suggestions, ahead, suggestions
 from asha_queue.samplers.history import History
 from asha_queue.samplers.sampler import Random

@@ -12,7 +12,8 @@ import pytest
 from asha_queue import prior
 from asha_queue.coordinator.fold import Fold
 from asha_queue.errors import SpecificationError
-from asha_queue.experiment import Experiment, submit
+from asha_queue.experiment import Experiment
+from asha_queue.running import submit
 from asha_queue.samplers import Suggestions, suggestions
 from asha_queue.samplers.history import History, Known
 from asha_queue.samplers.sampler import Sampler
