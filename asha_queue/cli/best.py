@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
-from asha_queue.cli.common import broker_option, json_option, print_json
 from asha_queue.cli.journals import entries_of
+from asha_queue.cli.options import broker_option, json_option, print_json
 from asha_queue.models import take_out
 from asha_queue.search.configuration import short
 from asha_queue.specification import Specification

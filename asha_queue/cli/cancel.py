@@ -2,7 +2,8 @@
 
 import click
 
-from asha_queue.cli.common import broker_option, handle_of, reason_option
+from asha_queue.cli.common import handle_of
+from asha_queue.cli.options import broker_option, reason_option
 
 
 @click.command()

@@ -2,8 +2,8 @@
 
 import click
 
-from asha_queue.cli.common import broker_option, json_option, print_json
 from asha_queue.cli.journals import entries_of
+from asha_queue.cli.options import broker_option, json_option, print_json
 from asha_queue.search.rules import check as violations_of
 
 

@@ -1,12 +1,8 @@
-"""What several verbs share: options, the store of this directory, JSON."""
+"""What several verbs share: the server and the store of this directory."""
 
 import contextlib
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
-import click
 
 from asha_queue import where
 from asha_queue.errors import ServerError
@@ -14,27 +10,6 @@ from asha_queue.handle import Handle, uid_of
 from asha_queue.local.server import Server
 from asha_queue.store import connect
 from asha_queue.store.contract import Store
-from asha_queue.store.journal import finite
-
-Decorator = Callable[[Callable[..., None]], Callable[..., None]]
-
-broker_option: Decorator = click.option(
-    "--broker",
-    metavar="URL",
-    help="Broker and store, redis://HOST:PORT/DB or sentinel://HOST,HOST,HOST/DB?master=NAME; else "
-    "ASHA_QUEUE_BROKER, CELERY_BROKER_URL, or the embedded server of this directory.",
-)
-alive_option: Decorator = click.option(
-    "--alive",
-    metavar="FILE",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Touch a file every few seconds while all is well here and the server answers, so that a "
-    "probe can tell by its age.",
-)
-reason_option: Decorator = click.option(
-    "--reason", metavar="TEXT", default="", help="Kept in the journal."
-)
-json_option: Decorator = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @contextlib.contextmanager
@@ -69,8 +44,3 @@ def handle_of(name: str, broker: str | None) -> Iterator[Handle]:
     """The experiment called `name` in that store."""
     with opened_store(broker) as store:
         yield Handle(store, uid_of(store, name))
-
-
-def print_json(value: Any) -> None:
-    """Prints JSON that any program reads: NaN and infinities are texts, as in the journal."""
-    click.echo(json.dumps(finite(value), indent=2, ensure_ascii=False, allow_nan=False))

@@ -10,7 +10,7 @@ import click
 
 from asha_queue import where
 from asha_queue.alive import Alive
-from asha_queue.cli.common import alive_option, broker_option
+from asha_queue.cli.options import alive_option, broker_option
 from asha_queue.coordinator.loss import remedy, unknown_journals
 from asha_queue.coordinator.service import Service
 from asha_queue.errors import ServerError, StoreError, StoreUnavailable

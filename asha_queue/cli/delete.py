@@ -3,7 +3,8 @@
 import click
 
 from asha_queue import where
-from asha_queue.cli.common import broker_option, opened_store
+from asha_queue.cli.common import opened_store
+from asha_queue.cli.options import broker_option
 from asha_queue.handle import uid_of
 from asha_queue.running import delete as delete_experiment
 from asha_queue.storage import required

@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from asha_queue.cli.common import broker_option, json_option, opened_server, print_json
+from asha_queue.cli.common import opened_server
+from asha_queue.cli.options import broker_option, json_option, print_json
 from asha_queue.doctor import Finding, examine
 from asha_queue.formats import version
 from asha_queue.where import without_password

@@ -2,7 +2,8 @@
 
 import click
 
-from asha_queue.cli.common import broker_option, json_option, opened_store, print_json
+from asha_queue.cli.common import opened_store
+from asha_queue.cli.options import broker_option, json_option, print_json
 from asha_queue.handle import drain as drain_workers
 from asha_queue.handle import me
 

@@ -2,7 +2,8 @@
 
 import click
 
-from asha_queue.cli.common import broker_option, opened_store
+from asha_queue.cli.common import opened_store
+from asha_queue.cli.options import broker_option
 from asha_queue.handle import uid_of
 from asha_queue.store.journal import dump
 from asha_queue.views import journal

@@ -11,7 +11,7 @@ from flower.options import options as flowers  # Tornado's options, with Flower'
 from tornado.options import Error as OptionError
 
 from asha_queue import where
-from asha_queue.cli.common import broker_option
+from asha_queue.cli.options import broker_option
 from asha_queue.errors import ServerError
 
 #: What Flower would decide otherwise, as it reads it; its command line and its file count more.

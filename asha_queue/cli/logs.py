@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from asha_queue import where
-from asha_queue.cli.common import broker_option, json_option, opened_store, print_json
+from asha_queue.cli.common import opened_store
+from asha_queue.cli.options import broker_option, json_option, print_json
 from asha_queue.errors import AshaQueueError, UnknownExperiment
 from asha_queue.handle import uid_of
 from asha_queue.logs import Logs

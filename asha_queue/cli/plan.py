@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from asha_queue.cli.common import json_option, print_json
 from asha_queue.cli.files import experiment_in
+from asha_queue.cli.options import json_option, print_json
 from asha_queue.cli.pages import refuse_others, write
 from asha_queue.errors import SpecificationError
 from asha_queue.report.plan import plan as page_of

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
-from asha_queue.cli.common import broker_option
 from asha_queue.cli.journals import entries_of
+from asha_queue.cli.options import broker_option
 from asha_queue.cli.pages import refuse_others, write
 from asha_queue.errors import AshaQueueError
 from asha_queue.report import report as page_of

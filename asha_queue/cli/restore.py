@@ -4,7 +4,8 @@ from typing import Any
 
 import click
 
-from asha_queue.cli.common import broker_option, json_option, opened_store, print_json
+from asha_queue.cli.common import opened_store
+from asha_queue.cli.options import broker_option, json_option, print_json
 from asha_queue.errors import AshaQueueError, JournalError
 from asha_queue.search.rules import check as violations_of
 from asha_queue.specification import Specification

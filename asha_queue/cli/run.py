@@ -8,8 +8,8 @@ import click
 from rich.console import Group
 
 from asha_queue import where
-from asha_queue.cli.common import broker_option, json_option, print_json
 from asha_queue.cli.files import experiment_in
+from asha_queue.cli.options import broker_option, json_option, print_json
 from asha_queue.result import Result
 from asha_queue.running import Interrupted
 from asha_queue.search.asha import ALL_ENDED

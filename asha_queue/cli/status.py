@@ -2,8 +2,9 @@
 
 import click
 
-from asha_queue.cli.common import broker_option, json_option, opened_store, print_json
+from asha_queue.cli.common import opened_store
 from asha_queue.cli.looks import look_at
+from asha_queue.cli.options import broker_option, json_option, print_json
 from asha_queue.cli.watching import watch as watch_on
 from asha_queue.terminal.layout import console
 

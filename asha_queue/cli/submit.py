@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
-from asha_queue.cli.common import broker_option, json_option, print_json
 from asha_queue.cli.files import experiment_in
+from asha_queue.cli.options import broker_option, json_option, print_json
 from asha_queue.formats import age, version
 from asha_queue.specification.stored import later
 from asha_queue.store import connect

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from asha_queue.cli.common import json_option, print_json
+from asha_queue.cli.options import json_option, print_json
 from asha_queue.errors import UsersError
 from asha_queue.queue import KEYS
 from asha_queue.store import users_loaded

@@ -4,7 +4,7 @@ from importlib.metadata import version as installed
 
 import click
 
-from asha_queue.cli.common import json_option, print_json
+from asha_queue.cli.options import json_option, print_json
 
 PACKAGES = ("asha-queue", "celery", "redis", "flower", "numpy")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from asha_queue import where
-from asha_queue.cli.common import alive_option, broker_option
+from asha_queue.cli.options import alive_option, broker_option
 from asha_queue.errors import ServerError
 from asha_queue.node.launcher import DRAIN, Options, launch
 from asha_queue.queue import QUEUE

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from tests.benchmarks.table import HEAD, Figure
 
 #: Modules with a function `figures() -> Iterator[Figure]`, in the order of the table.
-GROUPS = ("decisions", "segments", "coordinator", "growth", "fleet", "replay", "reports", "startup")
+GROUPS = ("decisions", "segments", "coordinator", "growth", "fleet", "replay", "reports", "startup", "pages")
 
 
 def main() -> None:

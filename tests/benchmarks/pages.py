@@ -1,18 +1,19 @@
-"""What the pages of a very large experiment cost: `make bench-pages`, which needs a Chromium.
+"""What the pages of a very large experiment cost.
 
 How to read it: an experiment of 10,000 trials that reported a million values is put into a real
-Valkey server, and a real Flower is started on it, twice.
+Valkey server, and a real Flower is started on it. A client asks for its page, at once while Flower
+still reads the journal (cold), then for everything that pages ask for, and again; "as sent" are
+bytes after compression.
 
-First its page is opened in a real browser: at once, while Flower still reads the journal (cold),
-and then again with an empty cache (warm). "First picture" is the time from the beginning of the
+`make bench-pages` needs a Chromium, too. A page is opened in it as above: cold, and then again with
+an empty cache (warm). "First picture" is the time from the beginning of the
 navigation to the first picture of the search, which comes with the page; "drawn" that to the first
 figure which plotly.js has drawn, which has to be read before; "payload" what was transferred for
 the whole page with plotly.js and Flower's own scripts and styles, in bytes as sent.
 
-Then the event loop of the other Flower is watched from inside, while a client asks for everything
-that pages ask for: a callback due every 5 ms notes how late it is at the worst. Beside it stands
-how late an event loop was that had nothing else to do, in a process of its own at the same time:
-that much is the machine's doing.
+Flower's event loop is watched from inside meanwhile: a callback due every 5 ms notes how late it is
+at the worst. Beside it stands how late an event loop was that had nothing else to do, in a process
+of its own at the same time: that much is the machine's doing.
 """
 
 import statistics
@@ -20,18 +21,22 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
-
-from playwright.sync_api import Browser
+from typing import TYPE_CHECKING, NamedTuple
 
 from asha_queue.figures import FIGURES
 from asha_queue.store import connect
 from tests.benchmarks.million import journal
-from tests.browser.chromium import chromium
+from tests.benchmarks.table import HEAD, Figure
 from tests.conftest import wait_until
 from tests.processes.servers import Valkey
-from tests.processes.test_flower import flower, get
+from tests.processes.test_flower import Running, flower
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 #: Seconds between two turns of the callback that watches the event loop.
 EVERY = 0.005
@@ -107,7 +112,7 @@ class Opened(NamedTuple):
         return f"first picture after {self.seen:.2f} s, drawn after {self.drawn:.2f} s"
 
 
-def opened(browser: Browser, address: str) -> Opened:
+def opened(browser: "Browser", address: str) -> Opened:
     """Opens a page with an empty cache, and closes it."""
     page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
     network = page.context.new_cdp_session(page)
@@ -124,22 +129,36 @@ def opened(browser: Browser, address: str) -> Opened:
     return Opened(seen, drawn, int(sum(sizes)))
 
 
-def main() -> None:
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """A server with the experiment on it."""
     entries, points = journal()
-    print(f"{len(entries):,} entries, {points:,} points of curves", flush=True)
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        valkey = Valkey(folder / "valkey")
-        try:
-            connect(valkey.url).restore(entries)
-            pictures(valkey.url, folder)
-            lateness(valkey.url, folder)
-        finally:
-            valkey.kill()
+    print(f"{len(entries):,} entries, {points:,} points of curves", file=sys.stderr, flush=True)
+    valkey = Valkey(folder / "valkey")
+    try:
+        connect(valkey.url).restore(entries)
+        yield valkey.url
+    finally:
+        valkey.kill()
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as name, served(Path(name)) as url:
+        pictures(url, Path(name))
+        print(HEAD)
+        for figure in answers(url, Path(name)):
+            print(figure.row(), flush=True)
+
+
+def figures() -> Iterator[Figure]:
+    with tempfile.TemporaryDirectory() as name, served(Path(name)) as url:
+        yield from answers(url, Path(name))
 
 
 def pictures(url: str, folder: Path) -> None:
     """How soon the page shows something."""
+    from tests.browser.chromium import chromium  # which not everybody has
+
     with chromium() as browser, flower(url, folder, "-m", "asha_queue", "flower") as running:
         address = f"{running.url}/experiments/million"
         cold = opened(browser, address)
@@ -163,26 +182,50 @@ class Late:
         return worst * 1000
 
 
-def lateness(url: str, folder: Path) -> None:
-    """How late Flower's event loop is while it is asked for everything."""
+def answers(url: str, folder: Path) -> Iterator[Figure]:
+    """How soon Flower answers, how much it sends, and how late its event loop is meanwhile."""
     late, idle = Late(folder / "late"), Late(folder / "idle")
     control = subprocess.Popen([sys.executable, "-c", IDLE, str(idle.file)])
     command = ("-c", FLOWER, "-A", "asha_queue", "flower")
+    kinds = {
+        "figures": [path for path in PATHS if "/figure" in path],
+        "1,000 trials by the API": [path for path in PATHS if "limit=1000" in path],
+    }
     try:
         with flower(url, folder, *command, str(late.file)) as running:
-            for what, paths in (("cold", PATHS[:1]), ("everything", PATHS), ("again", PATHS)):
+            for what, paths, goal in (
+                ("page of a million reports, cold", PATHS[:1], 2.0),
+                ("everything that pages ask for", PATHS, None),
+                ("… again", PATHS, None),
+            ):
                 began = time.monotonic()
-                for path in paths:
-                    assert get(f"{running.url}{path}").status == 200
+                sizes = {path: sent(running, path) for path in paths}
                 seconds = time.monotonic() - began
-                print(
-                    f"{what}: {len(paths)} answers in {seconds:.2f} s, Flower's event loop late by "
-                    f"{late():.0f} ms at most, an idle one by {idle():.0f} ms",
-                    flush=True,
+                yield Figure(what, seconds, "s", goal, beside=f"{len(paths)} answers")
+                yield Figure(
+                    "… Flower's event loop late meanwhile, at most",
+                    late(),
+                    "ms",
+                    100,
+                    beside=f"an idle one by {idle():.0f}",
                 )
+            first = sizes[PATHS[0]] / 1000
+            yield Figure("page of a million reports, as sent", first, "kB", 100)
+            for what, paths in kinds.items():
+                size = [sizes[path] / 1000 for path in paths]
+                beside = f"{len(size)}, the largest {max(size):.0f}"
+                yield Figure(f"… its {what}, as sent", sum(size), "kB", beside=beside)
     finally:
         control.kill()
         control.wait()
+
+
+def sent(running: Running, path: str) -> int:
+    """Bytes of an answer, compressed as for a browser."""
+    request = urllib.request.Request(running.url + path, headers={"Accept-Encoding": "gzip"})
+    with urllib.request.urlopen(request, timeout=60) as response:
+        assert response.status == 200
+        return len(response.read())
 
 
 if __name__ == "__main__":
