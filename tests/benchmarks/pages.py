@@ -6,10 +6,10 @@ still reads the journal (cold), then for everything that pages ask for, and agai
 bytes after compression.
 
 `make bench-pages` needs a Chromium, too. A page is opened in it as above: cold, and then again with
-an empty cache (warm). "First picture" is the time from the beginning of the
-navigation to the first picture of the search, which comes with the page; "drawn" that to the first
-figure which plotly.js has drawn, which has to be read before; "payload" what was transferred for
-the whole page with plotly.js and Flower's own scripts and styles, in bytes as sent.
+an empty cache (warm). "First picture" is the time from the beginning of the navigation to the first
+picture of the search, which comes with the page; "drawn" that to the first figure which plotly.js
+has drawn, which has to be read before; "payload" what was transferred for the whole page with
+plotly.js and Flower's own scripts and styles, in bytes as sent.
 
 Flower's event loop is watched from inside meanwhile: a callback due every 5 ms notes how late it is
 at the worst. Beside it stands how late an event loop was that had nothing else to do, in a process
