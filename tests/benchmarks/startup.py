@@ -71,7 +71,7 @@ def imports_and_commands() -> Iterator[Figure]:
                 "import pydantic": ([sys.executable, "-c", "from pydantic import BaseModel"], None),
                 "asha-queue --help": ([*command, "--help"], 250),
                 "asha-queue version": ([*command, "version"], 250),
-                "asha-queue status": ([*command, "status", "--broker", server.url], None),
+                "asha-queue status": ([*command, "status", "--broker", server.url], 250),
                 "asha-queue run --help": ([*command, "run", "--help"], None),
             }
             took: dict[str, list[float]] = {what: [] for what in calls}
