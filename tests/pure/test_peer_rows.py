@@ -2,8 +2,10 @@
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.benchmarks.peers.__main__ import play
@@ -20,6 +22,7 @@ from tests.benchmarks.peers.rows import (
     rate,
     rows,
 )
+from tests.benchmarks.peers.runs import run
 from tests.benchmarks.peers.work import Phase, segment
 
 #: Two workers, the second of which comes a second later; the last trial is begun at 3.
@@ -112,6 +115,20 @@ def test_a_peer_that_is_not_installed_is_named_in_a_line_and_the_others_go_on(
         "Optuna, SQLite",
         "Syne Tune",
     ]
+
+
+def test_what_takes_too_long_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
+    nested = "import subprocess, time; print(subprocess.Popen(['sleep', '60']).pid, flush=True)"
+    command = [sys.executable, "-c", f"{nested}; time.sleep(60)"]
+    with pytest.raises(Failed, match="not done after"):
+        run(command, tmp_path, time.monotonic() + 2)
+    assert not psutil.pid_exists(int((tmp_path / "output").read_text()))
+
+
+def test_what_fails_is_told_by_its_last_words(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "raise SystemExit('no such storage')"]
+    with pytest.raises(Failed, match="ended with 1: no such storage"):
+        run(command, tmp_path, time.monotonic() + 60)
 
 
 def test_a_program_is_asked_for_experiments_and_decisions(tmp_path: Path) -> None:

@@ -54,6 +54,9 @@ TRIALS = {
 SLEEPING = {0.05: 150, 0.2: 50, 1.0: 14}
 SLEEPING_PROCESSES = {0.05: 14, 0.2: 14, 1.0: 8}
 RESULTS = (1_000, 10_000, 100_000)
+#: Seconds for one of them, and for all.
+LIMIT = 150.0
+LIMIT_OF_ALL = 570.0
 
 
 def main() -> None:
@@ -79,12 +82,14 @@ def main() -> None:
 
 def play(environments: Path) -> Iterator[tuple[str, Measured]]:
     """All who can be measured; of the others one line says why they were not."""
+    end = time.monotonic() + LIMIT_OF_ALL
     for name in SYSTEMS:
         began = time.monotonic()
+        until = min(began + LIMIT, end)
         # a short path: sockets lie below it
         with tempfile.TemporaryDirectory(prefix="peers-", ignore_cleanup_errors=True) as folder:
             try:
-                yield name, _measure(name, Path(folder), environments)
+                yield name, _measure(name, Path(folder), environments, until)
             except Failed as failed:
                 print(f"{name}: not measured: {failed}", file=sys.stderr, flush=True)
             else:
@@ -92,7 +97,7 @@ def play(environments: Path) -> Iterator[tuple[str, Measured]]:
                 print(f"{name}: measured in {took:.0f} s", file=sys.stderr, flush=True)
 
 
-def _measure(name: str, folder: Path, environments: Path) -> Measured:
+def _measure(name: str, folder: Path, environments: Path, until: float) -> Measured:
     trials = {0.0: TRIALS[name]}
     if name not in BRIEF:
         trials |= SLEEPING_PROCESSES if name == SYNE else SLEEPING
@@ -101,7 +106,7 @@ def _measure(name: str, folder: Path, environments: Path) -> Measured:
         for seconds, count in trials.items()
     ]
     if name == OURS:
-        return ours.measured(phases, RESULTS, folder)
+        return ours.measured(phases, RESULTS, folder, until)
     environment, module, verb = PROGRAMS[name]
     if not (environments / environment / ".ready").exists():
         raise Failed(f"{environments / environment} is not ready; `make bench-peers` installs it")
@@ -109,7 +114,7 @@ def _measure(name: str, folder: Path, environments: Path) -> Measured:
     program = [python, "-m", f"tests.benchmarks.peers.{module}"]
     with nothing_left():
         place = PLACES.get(name, str)(folder)
-        ran = run([*program, verb, place, *map(str, phases)], folder, phases)
+        ran = run([*program, verb, place, *map(str, phases)], folder, until, phases)
     lines = dict(zip(trials, ran.lines, strict=True))
     idle = lines.pop(0.0)
     found = Measured(idle[0].began - ran.began, rate(idle), len(idle))
@@ -118,7 +123,7 @@ def _measure(name: str, folder: Path, environments: Path) -> Measured:
     found.busy = {seconds: busy(of) for seconds, of in lines.items()}
     found.memory = ran.memory
     if name != SQLITE:  # the pruner is the same
-        ran = run([*program, "decide", *map(str, RESULTS)], folder)
+        ran = run([*program, "decide", *map(str, RESULTS)], folder, until)
         for line in ran.output.splitlines():
             if not line.startswith("{"):  # what a peer prints when it is imported
                 continue

@@ -29,7 +29,9 @@ experiment = Experiment(
 DECISIONS = 1_000
 
 
-def measured(phases: Sequence[Phase], results: Sequence[int], folder: Path) -> Measured:
+def measured(
+    phases: Sequence[Phase], results: Sequence[int], folder: Path, until: float
+) -> Measured:
     """Runs each experiment by a command of its own; the first is the one without sleep."""
     found: Measured | None = None
     for number, phase in enumerate(phases):
@@ -37,7 +39,7 @@ def measured(phases: Sequence[Phase], results: Sequence[int], folder: Path) -> M
         home.mkdir()
         (home / "work.py").write_text(PROGRAM.format(**phase._asdict()))
         command = [sys.executable, "-m", "asha_queue", "run", "work.py", "--workers", "2"]
-        ran = run(command, home, [phase])
+        ran = run(command, home, until, [phase])
         [lines] = ran.lines
         if found is None:
             seconds, segments = _journal(home / "asha-runs/work/journal.jsonl")

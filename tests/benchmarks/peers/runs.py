@@ -16,8 +16,6 @@ from tests.benchmarks.peers.rows import WORKERS, Failed, Line, Memory, lines_of
 from tests.benchmarks.peers.work import Phase
 from tests.conftest import answers, free_port, wait_until
 
-#: Seconds that a command may take.
-LIMIT = 150.0
 #: Seconds between two looks at a command.
 LOOK_EVERY = 0.1
 #: Seconds for processes to end when they are told to.
@@ -60,10 +58,8 @@ def nothing_left() -> Iterator[None]:
             _, left = psutil.wait_procs(left, STOP)
 
 
-def run(
-    command: Sequence[str], folder: Path, phases: Sequence[Phase] = (), limit: float = LIMIT
-) -> Run:
-    """Runs a command to its end, in a folder for what it writes; raises Failed."""
+def run(command: Sequence[str], folder: Path, until: float, phases: Sequence[Phase] = ()) -> Run:
+    """Runs a command, until a time at most, in a folder for what it writes; raises Failed."""
     environment = os.environ | {"PYTHONPATH": str(Path.cwd()), "TMPDIR": str(folder)}
     output, errors = folder / "output", folder / "errors"
     memory: Memory | None = None
@@ -72,12 +68,14 @@ def run(
         process = subprocess.Popen(
             command, cwd=folder, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=environment
         )
-        while process.poll() is None:
-            if time.monotonic() > began + limit:
-                raise Failed(f"took more than {limit:.0f} s")
+        while process.poll() is None and time.monotonic() < until:
             if memory is None and phases and _trains(Path(phases[-1].lines)):
                 memory = held()
             time.sleep(LOOK_EVERY)
+        late = process.returncode is None
+    process.wait()
+    if late:
+        raise Failed(f"was not done after {time.monotonic() - began:.0f} s")
     if process.returncode:
         said = (errors.read_text() + output.read_text()).strip().splitlines() or ["silent"]
         raise Failed(f"ended with {process.returncode}: {said[-1]}")
