@@ -55,7 +55,7 @@ SLEEPING = {0.05: 150, 0.2: 50, 1.0: 14}
 SLEEPING_PROCESSES = {0.05: 14, 0.2: 14, 1.0: 8}
 RESULTS = (1_000, 10_000, 100_000)
 #: Seconds for one of them, and for all.
-LIMIT = 150.0
+LIMIT = 180.0
 LIMIT_OF_ALL = 570.0
 
 
