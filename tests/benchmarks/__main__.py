@@ -15,7 +15,10 @@ from collections.abc import Iterator
 from tests.benchmarks.table import HEAD, Figure
 
 #: Modules with a function `figures() -> Iterator[Figure]`, in the order of the table.
-GROUPS = ("decisions", "segments", "coordinator", "growth", "fleet", "replay", "reports", "startup", "pages")
+GROUPS = (
+    *("decisions", "replay", "coordinator", "growth", "fleet"),
+    *("segments", "startup", "reports", "pages"),
+)
 
 
 def main() -> None:
