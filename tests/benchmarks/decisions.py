@@ -1,7 +1,8 @@
 """What the search costs: decisions, whole experiments on the virtual clock, suggestions.
 
 How to read it: a decision is the time in the search from "a result is in" to "the next segment is
-out", with that many results in the lowest rung, as the median of 2,000; it should be flat. A
+out", with that many results in the lowest rung, as the median of 2,000; it should be flat. Other
+kinds of search follow: several metrics are sorted anew into fronts for each result. A
 suggestion is what trees cost while results come in, the forests that are grown for it included; the
 longest is one for which a forest is grown.
 """
@@ -15,7 +16,7 @@ from typing import Any
 
 from asha_queue.samplers import Suggestions, prepare
 from asha_queue.search.asha import Asha, Decision
-from asha_queue.search.goal import Goal
+from asha_queue.search.goal import Goal, Goals
 from asha_queue.search.ladder import Ladder
 from asha_queue.search.plan import Plan
 from asha_queue.search.space import loguniform, uniform
@@ -60,6 +61,36 @@ def decisions() -> Iterator[Figure]:
         yield Figure(
             f"decision with {results:,} results in a rung", median, "µs", 10, beside=beside
         )
+
+
+def variant(plan: Plan, what: str, decided: int, results: tuple[int, ...]) -> Iterator[Figure]:
+    """The same of another kind of search: results of as many trials are in, undecided."""
+    names = [goal.metric for goal in plan.goal.objectives]
+    for number in results:
+        search, rng = Asha(plan), random.Random(0)
+        for one in search.decide(number + decided):
+            of = {"trial": one.trial, "bracket": one.bracket, "rung": 0, "attempt": 1}
+            search.apply({"type": "scheduled", "target": one.target, **of})
+        took = []
+        for trial in range(number + decided):
+            metrics = {name: rng.random() for name in names}
+            began = time.perf_counter()
+            search.apply({"type": "completed", "trial": trial, "rung": 0, "metrics": metrics})
+            if trial >= number:
+                search.decide(1)
+                took.append(time.perf_counter() - began)
+        median = statistics.median(took) * 1e6
+        yield Figure(f"the same with {what}, {number:,} results", median, "µs")
+
+
+def variants() -> Iterator[Figure]:
+    ladder, loss, often = Ladder(1, 64, 4), Goal("loss", "min"), (10**3, 10**5)
+    yield from variant(Plan(ladder, loss, 10**9, hedge=True), "hedge", DECISIONS, often)
+    stopping = Plan(ladder, loss, 10**9, variant="stopping")
+    yield from variant(stopping, "stopping", DECISIONS, often)
+    yield from variant(Plan(ladder, loss, 10**9, brackets=3), "3 brackets", DECISIONS, often)
+    two = Goals.of(["loss", "latency"], "min")
+    yield from variant(Plan(ladder, two, 10**9), "2 metrics", 20, often)
 
 
 def simulation(trials: int, workers: int, goal: float | None = None) -> Iterator[Figure]:
@@ -126,5 +157,6 @@ def figures() -> Iterator[Figure]:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     yield Figure("memory of that, at its peak", peak, "MiB", 1024)
     yield from decisions()
+    yield from variants()
     for results in (100, 1_000, 10_000):
         yield from suggestions(results, results // 2)
