@@ -23,7 +23,7 @@ from asha_queue.store.journal import decides
 #: Entries after which the next snapshot is due, and as part of the trials started: what a new
 #: coordinator has to fold stays small beside the snapshot that it reads.
 SNAPSHOT_AFTER = 10_000
-SNAPSHOT_GROWTH = 0.1
+SNAPSHOT_GROWTH = 0.25
 #: Trials of a snapshot that is believed: for each of them there is room in memory at once.
 MOST_TRIALS = 10**8
 
