@@ -71,5 +71,7 @@ class Brackets:
 
     def restore(self, brackets: Iterable[int]) -> None:
         """Fills empty brackets with what `snapshot` returned."""
-        for bracket in brackets:
-            self.start(bracket)
+        self.of = bytearray(brackets)
+        self._started = [self.of.count(bracket) for bracket in range(self.number)]
+        if sum(self._started) != len(self.of):
+            raise ValueError(f"a trial is in none of {self.number} brackets")

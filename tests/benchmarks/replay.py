@@ -52,14 +52,18 @@ def experiment(name: str, trials: int) -> Specification:
 
 
 def events(specification: Specification, number: int) -> Iterator[Entry]:
-    """So many entries after `submitted`: what is decided is trained at once, with a random loss."""
+    """So many entries after `submitted`: what is decided is trained at once, with a random loss
+    that ranks as it did below."""
     search, rng = Asha(specification.plan), random.Random(0)
     search.apply({"type": "submitted"})
+    losses: dict[int, float] = {}
     for token in range(1, number // 3 + 1):
         [one] = search.decide(1)
         of = {"trial": one.trial, "rung": one.rung, "attempt": 1}
         config = {"lr": rng.random(), "x": rng.random()} if one.rung == 0 else {}
-        metrics, attempt = {"loss": rng.random()}, {**of, "token": token, "worker": "cpu0@node"}
+        losses.setdefault(one.trial, rng.random())
+        metrics = {"loss": losses[one.trial] + 1 / one.target}
+        attempt = {**of, "token": token, "worker": "cpu0@node"}
         place = {"path": f"{one.trial}/{token}", "resource": one.target, "metrics": metrics}
         ended = {"metrics": metrics, "reached": one.target, "seconds": 1.0, "curve": []}
         ended["checkpoint"] = {**place, "bytes": 0, "digest": ""}
