@@ -42,7 +42,7 @@ JOURNAL_FILE = "journal.jsonl"
 #: Seconds until files are written anew that could not be written.
 AGAIN = 10.0
 #: The files are written so many times more seldom than it takes to write them.
-RARELY = 20
+RARELY = 50
 #: Rows of trials.csv that are made in one go.
 ROWS = 500
 #: Entries that are kept for want of time to follow them: more are read from the store again.

@@ -9,7 +9,9 @@ Rules
   none at all, costs time and nothing else.
 """
 
-from collections.abc import Callable
+import contextlib
+import gc
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from asha_queue.errors import StoreError
@@ -26,6 +28,19 @@ SNAPSHOT_AFTER = 10_000
 SNAPSHOT_GROWTH = 0.25
 #: Trials of a snapshot that is believed: for each of them there is room in memory at once.
 MOST_TRIALS = 10**8
+
+
+@contextlib.contextmanager
+def uncollected() -> Iterator[None]:
+    """While very many objects are made, none of which is in a cycle: looking for cycles among them
+    again and again would take longer than to make them."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 class Fold:
@@ -51,6 +66,7 @@ class Fold:
         self.last = ""
         self._since = 0
 
+    @uncollected()
     def _resume(self) -> None:
         """Begins with the snapshot that a coordinator has kept, if there is one."""
         snapshot = self._store.snapshot(self.uid)
@@ -67,6 +83,7 @@ class Fold:
             return
         self.seen, self.last = snapshot.seen, snapshot.last
 
+    @uncollected()
     def catch_up(self, read: Read | None = None) -> bool:
         """Reads and folds all entries after the last one seen, of which some may be `read`; False
         if there are none."""
@@ -86,6 +103,7 @@ class Fold:
                 return news
             read = None
 
+    @uncollected()
     def keep(self) -> None:
         """Leaves a snapshot in the store, if much was folded since the last one."""
         if self._since >= SNAPSHOT_AFTER + SNAPSHOT_GROWTH * self.search.started:

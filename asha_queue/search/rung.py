@@ -252,13 +252,13 @@ class Rung:
         """Fills an empty rung with what `snapshot` returned; a sorted list is a heap."""
         self._losses = {trial: self._loss(self._read(*held)) for trial, *held in results}
         self._promoted = set(promoted)
-        ranked = sorted((loss, trial) for trial, loss in self._losses.items())
+        ranked = sorted(zip(self._losses.values(), self._losses, strict=True))
         best = cut(len(ranked), self._eta, self._margin)
         self._inside = [_negated(key) for key in reversed(ranked[:best])]
         self._border = ranked[best - 1] if best else None
         self._outside = ranked[best:]
-        waiting = (key for key in ranked if key[0] != self._worst)
-        self._waiting = [key for key in waiting if key[1] not in self._promoted]
+        worst, promoted = self._worst, self._promoted
+        self._waiting = [key for key in ranked if key[1] not in promoted and key[0] != worst]
 
     def _settle(self) -> None:
         """Moves the border to where it belongs."""
