@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from asha_queue.coordinator import garbage
 from asha_queue.coordinator.exports import Exports
 from asha_queue.coordinator.fleet import Fleet
 from asha_queue.coordinator.loop import Coordinator
@@ -19,6 +20,9 @@ from asha_queue.store.contract import Store
 
 #: Seconds for which an ended experiment waits for trackers that do not get on, and for a disk.
 SETTLED_WITHIN = 10.0
+#: Trials that come up, and as part of those that there are, until garbage is set aside again.
+SET_ASIDE_AFTER = 2_000
+SET_ASIDE_GROWTH = 0.1
 
 
 class Drive:
@@ -42,6 +46,8 @@ class Drive:
         self._exports = Exports(store, uid, self.coordinator.fold.specification, self.folder)
         self.coordinator.hears = self._exports.hear
         self._next_look = 0.0
+        #: With so many trials the garbage collector is told again what not to look at.
+        self._set_aside_at = SET_ASIDE_AFTER
         trackers = self.coordinator.fold.specification.trackers if broker else []
         self._tracking = Tracking(broker or "", uid, trackers, self.folder.local, roots)
         #: Whether the files of evicted checkpoints of an ended experiment are gone.
@@ -69,6 +75,10 @@ class Drive:
             self._next_look = time.monotonic() + TICK
             search, result = self.coordinator.fold.search, self._exports.result
             self._exports.retention.tend(search, result, self._term)
+            if search.started >= self._set_aside_at:
+                garbage.set_aside()
+                more = SET_ASIDE_AFTER + round(SET_ASIDE_GROWTH * search.started)
+                self._set_aside_at = search.started + more
         return self._exports.write_if_due() or news
 
     def step(self) -> None:
@@ -116,6 +126,7 @@ class Drive:
         """Gives up the lead, so that another coordinator need not wait for it."""
         self._tracking.close()
         self._exports.close()
+        garbage.look_again()
         self.coordinator.resign()
 
     def _settle(self) -> None:

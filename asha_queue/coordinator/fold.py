@@ -9,11 +9,10 @@ Rules
   none at all, costs time and nothing else.
 """
 
-import contextlib
-import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
+from asha_queue.coordinator.garbage import uncollected
 from asha_queue.errors import StoreError
 from asha_queue.result import Result
 from asha_queue.samplers import Suggestions
@@ -28,19 +27,6 @@ SNAPSHOT_AFTER = 10_000
 SNAPSHOT_GROWTH = 0.25
 #: Trials of a snapshot that is believed: for each of them there is room in memory at once.
 MOST_TRIALS = 10**8
-
-
-@contextlib.contextmanager
-def uncollected() -> Iterator[None]:
-    """While very many objects are made, none of which is in a cycle: looking for cycles among them
-    again and again would take longer than to make them."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 class Fold:

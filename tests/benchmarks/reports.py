@@ -120,8 +120,8 @@ def figures() -> Iterator[Figure]:
             f"trial.save of {what}, beyond writing and syncing it",
             saved["beyond"] * 1e3,
             "ms",
-            beside=f"bare {saved['bare'] * 1e3:.3g}, digest {saved['digest'] * 1e3:.3g}, "
-            f"four syncs {saved['sync'] * 4e3:.3g}",
+            beside=f"bare {saved['bare'] * 1e3:.1f}, digest {saved['digest'] * 1e3:.1f}, "
+            f"four syncs {saved['sync'] * 4e3:.1f}",
         )
 
 

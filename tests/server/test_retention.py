@@ -1,5 +1,6 @@
 """Retention on a real server and a real disk: the entry first, the files later."""
 
+import gc
 from pathlib import Path
 from typing import Any
 
@@ -173,5 +174,29 @@ def test_nothing_that_was_evicted_is_left_on_the_disk_when_an_experiment_has_end
         assert set(starts) == {4}, "the best of what was the top rung are where they were"
     finally:
         drive.close()
+        side.wipe()
+        side.close()
+
+
+def test_what_a_journal_adds_up_to_is_no_matter_of_collections_until_its_coordinator_ends(
+    broker: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("asha_queue.coordinator.drive.SET_ASIDE_AFTER", 1)
+    side, queue = ServerSide(broker), Queue()
+    side.store.submit(UID, "digits", SPECIFICATION.to_json())
+    side.store.beat("a", INFO)
+    drive = Drive(side.store, queue, UID, tmp_path / "digits")
+    try:
+
+        def set_aside() -> bool:
+            drive.turn()
+            return gc.get_freeze_count() > 0
+
+        wait_until(set_aside, "what there is was set aside")
+        assert gc.isenabled()
+        drive.close()
+        assert gc.get_freeze_count() == 0
+    finally:
+        gc.unfreeze()
         side.wipe()
         side.close()
