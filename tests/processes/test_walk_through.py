@@ -261,7 +261,8 @@ def long_segment_begins(store: Store, fleet: Fleet, host: str) -> None:
     """From here on steps take a second; waits for a segment of several that has just begun."""
     fleet.pace(1.0)
     with fleet.admin() as admin:
-        now, _ = admin.time()
+        whole, micro = admin.time()
+    now = whole + micro / 1e6  # what began earlier in this second had fast steps
     soon(
         lambda: any(one.steps >= 3 and one.at > now for one in in_training(store, host)),
         f"{host} has begun a segment of several steps",
